@@ -1,0 +1,42 @@
+#pragma once
+
+/// What the tensors are filled with.
+
+#include <array>
+#include <string_view>
+
+#include "tensors.hpp"
+
+namespace bench {
+
+enum class Data {
+  exact,       ///< mean, variance and gradient sums are exact in f32 in any order of summation (to 4e6 elements)
+  normal,      ///< normal, sigma 0.5 to 2, |mean| up to 2
+  offset,      ///< normal, |mean| a thousand times sigma
+  two_valued,  ///< +-a
+  constant,    ///< one value a channel
+  clipped,     ///< normal, what is negative made 0
+  huge,        ///< normal, times 2^50
+  tiny,        ///< normal, times 2^-60
+};
+
+/// Those on which accuracy is measured.
+inline constexpr std::array random_and_adversarial{Data::normal,   Data::offset,  Data::two_valued, Data::constant,
+                                                   Data::clipped, Data::huge, Data::tiny};
+
+std::string_view name(Data data);
+
+/// Throws std::invalid_argument where there is none of that name.
+Data data_from_name(std::string_view name);
+
+/// Whether the tighter of the contract's two bounds for the variance is promised: "ordinary data".
+bool ordinary(Data data);
+
+/// Fill a tensor, its pad lanes with zeros. The same values for any number of threads.
+void fill_x(Data data, const Geometry& geometry, float* x);
+void fill_dy(Data data, const Geometry& geometry, float* dy);
+
+/// Fills gamma and beta; with ones and zeros where the case has none.
+void fill_parameters(const Case& test_case, const Geometry& geometry, const Tensors& tensors);
+
+}  // namespace bench

@@ -1,0 +1,9 @@
+#pragma once
+
+/// Everything public.
+
+#include "xbn/batch_norm.hpp"
+#include "xbn/executor.hpp"
+#include "xbn/folding.hpp"
+#include "xbn/isa.hpp"
+#include "xbn/tensor.hpp"

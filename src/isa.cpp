@@ -1,0 +1,151 @@
+#include "isa.hpp"
+
+#include <array>
+#include <atomic>
+#include <cpuid.h>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "errors.hpp"
+#include "kernels/kernel_table.hpp"
+
+namespace xbn {
+namespace {
+
+using internal::reject;
+
+// What the processor has, and which register state its operating system saves. Not __builtin_cpu_supports: clang 14's
+// does not know all of the features below.
+struct Processor {
+  std::uint32_t leaf1_ecx = 0;
+  std::uint32_t leaf7_ebx = 0;
+  std::uint32_t saved_state = 0;
+
+  Processor() {
+    std::uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
+    if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0) leaf1_ecx = ecx;
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0) leaf7_ebx = ebx;
+    if ((leaf1_ecx & bit_OSXSAVE) != 0) asm("xgetbv" : "=a"(saved_state), "=d"(edx) : "c"(0));
+  }
+
+  bool has(std::uint32_t of_leaf1_ecx, std::uint32_t of_leaf7_ebx, std::uint32_t state) const {
+    return (leaf1_ecx & of_leaf1_ecx) == of_leaf1_ecx && (leaf7_ebx & of_leaf7_ebx) == of_leaf7_ebx &&
+           (saved_state & state) == state;
+  }
+};
+
+const Processor& processor() {
+  static const Processor detected;
+  return detected;
+}
+
+// Each lists what g++ and clang++ may use under the flags that CMakeLists.txt gives to that instruction set's kernels,
+// which is more than the flags name: AVX2 brings SSE4.2 and POPCNT, and clang++'s AVX-512 brings F16C.
+bool is_sse2_supported() { return true; }
+
+bool is_avx2_supported() {
+  constexpr std::uint32_t sse_and_avx_registers = 0x06;
+  return processor().has(bit_SSE3 | bit_SSSE3 | bit_SSE4_1 | bit_SSE4_2 | bit_POPCNT | bit_OSXSAVE | bit_AVX | bit_FMA,
+                         bit_AVX2, sse_and_avx_registers);
+}
+
+bool is_avx512_supported() {
+  constexpr std::uint32_t mask_and_zmm_registers = 0xe0;
+  return is_avx2_supported() &&
+         processor().has(bit_F16C, bit_AVX512F | bit_AVX512BW | bit_AVX512CD | bit_AVX512DQ | bit_AVX512VL,
+                         mask_and_zmm_registers);
+}
+
+struct Row {
+  Isa isa;
+  std::string_view name;
+  bool (*is_supported)();
+  const kernels::KernelTable* table;
+};
+
+// Oldest first.
+constexpr std::array rows = {
+    Row{Isa::sse2, "sse2", is_sse2_supported, &kernels::sse2_table},
+    Row{Isa::avx2, "avx2", is_avx2_supported, &kernels::avx2_table},
+    Row{Isa::avx512, "avx512", is_avx512_supported, &kernels::avx512_table},
+};
+
+const Row* find(std::string_view isa_name) {
+  for (const Row& row : rows) {
+    if (row.name == isa_name) return &row;
+  }
+  return nullptr;
+}
+
+std::string listed_names(bool only_supported) {
+  std::string names;
+  for (const Row& row : rows) {
+    if (only_supported && !row.is_supported()) continue;
+    if (!names.empty()) names += ", ";
+    names += row.name;
+  }
+  return names;
+}
+
+const Row& row_of(Isa isa) {
+  for (const Row& row : rows) {
+    if (row.isa == isa) return row;
+  }
+  reject("isa", "be one of " + listed_names(false), internal::to_text(static_cast<std::int64_t>(isa)));
+}
+
+const Row& row_named(const char* argument, std::string_view isa_name) {
+  const Row* row = find(isa_name);
+  if (row == nullptr) reject(argument, "be one of " + listed_names(false), '"' + std::string(isa_name) + '"');
+  return *row;
+}
+
+void require_supported(const char* argument, const Row& row) {
+  if (row.is_supported()) return;
+  reject(argument, "be one that this machine supports, of " + listed_names(true), row.name);
+}
+
+std::atomic<std::optional<Isa>> forced_isa;
+
+}  // namespace
+
+std::string_view name(Isa isa) { return row_of(isa).name; }
+
+Isa isa_from_name(std::string_view isa_name) { return row_named("isa_name", isa_name).isa; }
+
+std::vector<Isa> compiled_isas() {
+  std::vector<Isa> isas;
+  for (const Row& row : rows) isas.push_back(row.isa);
+  return isas;
+}
+
+std::vector<Isa> supported_isas() {
+  std::vector<Isa> isas;
+  for (const Row& row : rows) {
+    if (row.is_supported()) isas.push_back(row.isa);
+  }
+  return isas;
+}
+
+Isa current_isa() {
+  if (const std::optional<Isa> forced = forced_isa.load()) return *forced;
+  if (const char* limit = std::getenv("XBN_MAX_ISA")) {
+    const Row& row = row_named("XBN_MAX_ISA", limit);
+    require_supported("XBN_MAX_ISA", row);
+    return row.isa;
+  }
+  return supported_isas().back();
+}
+
+void force_isa(std::optional<Isa> isa) {
+  if (isa) require_supported("isa", row_of(*isa));
+  forced_isa.store(isa);
+}
+
+namespace internal {
+
+const kernels::KernelTable& kernel_table(Isa isa) { return *row_of(isa).table; }
+
+}  // namespace internal
+}  // namespace xbn

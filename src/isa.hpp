@@ -1,0 +1,16 @@
+#pragma once
+
+/// From an instruction set to the kernels compiled for it.
+
+#include "xbn/isa.hpp"
+
+namespace xbn::kernels {
+struct KernelTable;
+}
+
+namespace xbn::internal {
+
+/// `isa` must be one that this machine supports.
+const kernels::KernelTable& kernel_table(Isa isa);
+
+}  // namespace xbn::internal

@@ -1,0 +1,178 @@
+#pragma once
+
+// What the apply passes compute of each element, and the runs and rows over which they do it.
+
+#include "kernels/simd_extras.hpp"
+
+namespace xbn::kernels {
+namespace {
+
+// An operation names its sources and its per-channel coefficients, and computes one vector of results.
+
+// y = (x - mean) * scale + shift
+struct ApplyCentered {
+  static constexpr int kSources = 1;
+  static constexpr int kCoefficients = 3;
+  template <class A>
+  static Lanes<A> compute(const Lanes<A>* source, const Lanes<A>* coefficient) {
+    return fma(source[0] - coefficient[0], coefficient[1], coefficient[2]);
+  }
+};
+
+// y = x * scale + shift
+struct ApplyFolded {
+  static constexpr int kSources = 1;
+  static constexpr int kCoefficients = 2;
+  template <class A>
+  static Lanes<A> compute(const Lanes<A>* source, const Lanes<A>* coefficient) {
+    return fma(source[0], coefficient[0], coefficient[1]);
+  }
+};
+
+// dx = a * dy + (b * (x - mean) + c); sources dy, x
+struct ApplyGradient {
+  static constexpr int kSources = 2;
+  static constexpr int kCoefficients = 4;
+  template <class A>
+  static Lanes<A> compute(const Lanes<A>* source, const Lanes<A>* coefficient) {
+    const Lanes<A> through_statistics = fma(source[1] - coefficient[0], coefficient[2], coefficient[3]);
+    return fma(source[0], coefficient[1], through_statistics);
+  }
+};
+
+// dx = a * dy
+struct ApplyScale {
+  static constexpr int kSources = 1;
+  static constexpr int kCoefficients = 1;
+  template <class A>
+  static Lanes<A> compute(const Lanes<A>* source, const Lanes<A>* coefficient) {
+    return source[0] * coefficient[0];
+  }
+};
+
+template <class Operation>
+struct Coefficients {
+  const float* of[Operation::kCoefficients];
+
+  Coefficients at(Index channel) const {
+    Coefficients result = *this;
+    for (const float*& coefficient : result.of) coefficient += channel;
+    return result;
+  }
+};
+
+template <class Operation>
+struct Streams {
+  const float* source[Operation::kSources];
+  float* destination;
+
+  Streams at(Index offset) const {
+    Streams result = *this;
+    for (const float*& from : result.source) from += offset;
+    result.destination += offset;
+    return result;
+  }
+};
+
+template <class A, class Operation>
+inline Lanes<A> compute_at(const Streams<Operation>& streams, Index offset, const Lanes<A>* coefficient) {
+  Lanes<A> source[Operation::kSources];
+  for (int i = 0; i < Operation::kSources; ++i) source[i] = Lanes<A>::load(streams.source[i] + offset);
+  return Operation::template compute<A>(source, coefficient);
+}
+
+template <class A, class Operation>
+inline void compute_first(const Streams<Operation>& streams, Index offset, Index count, const Lanes<A>* coefficient) {
+  Lanes<A> source[Operation::kSources];
+  for (int i = 0; i < Operation::kSources; ++i) source[i] = Lanes<A>::load_first(streams.source[i] + offset, count);
+  Operation::template compute<A>(source, coefficient).store_first(streams.destination + offset, count);
+}
+
+template <class A, Store kStore>
+inline void put(const Lanes<A>& value, float* to) {
+  if constexpr (kStore == Store::streaming) {
+    value.stream(to);
+  } else {
+    value.store(to);
+  }
+}
+
+// Elements until `address` is aligned for a streaming store.
+inline Index misaligned_elements(const float* address) {
+  return static_cast<Index>((0U - reinterpret_cast<std::uintptr_t>(address)) / sizeof(float) & (kLanes - 1));
+}
+
+// `length` consecutive elements of one channel.
+template <class A, class Operation, Store kStore>
+inline void apply_run(const Streams<Operation>& streams, Index length, const Lanes<A>* coefficient) {
+  Index i = 0;
+  if constexpr (kStore == Store::streaming) {
+    const Index head = misaligned_elements(streams.destination);
+    if (head > 0) {
+      i = head < length ? head : length;
+      compute_first<A>(streams, 0, i, coefficient);
+    }
+  }
+  constexpr Index kUnroll = 4;
+  for (; i + kUnroll * kLanes <= length; i += kUnroll * kLanes) {
+    Lanes<A> result[kUnroll];
+    for (Index k = 0; k < kUnroll; ++k) result[k] = compute_at<A>(streams, i + k * kLanes, coefficient);
+    for (Index k = 0; k < kUnroll; ++k) put<A, kStore>(result[k], streams.destination + i + k * kLanes);
+  }
+  for (; i + kLanes <= length; i += kLanes) {
+    put<A, kStore>(compute_at<A>(streams, i, coefficient), streams.destination + i);
+  }
+  if (i < length) compute_first<A>(streams, i, length - i, coefficient);
+}
+
+template <class Operation>
+struct RowStreams {
+  Streams<Operation> first;
+  Index source_stride[Operation::kSources];
+  Index destination_stride;
+
+  Streams<Operation> row(Index index) const {
+    Streams<Operation> result = first;
+    for (int i = 0; i < Operation::kSources; ++i) result.source[i] += index * source_stride[i];
+    result.destination += index * destination_stride;
+    return result;
+  }
+};
+
+// Rows [0, kRows) of all channels: coefficients are loaded once for them all.
+template <class A, class Operation, Store kStore, Index kRows>
+inline void apply_row_band(const RowStreams<Operation>& rows, Index first_row, Index lanes,
+                           const Coefficients<Operation>& coefficients) {
+  Streams<Operation> streams[kRows];
+  for (Index r = 0; r < kRows; ++r) streams[r] = rows.row(first_row + r);
+  Lanes<A> coefficient[Operation::kCoefficients];
+  Index lane = 0;
+  for (; lane + kLanes <= lanes; lane += kLanes) {
+    for (int i = 0; i < Operation::kCoefficients; ++i) coefficient[i] = Lanes<A>::load(coefficients.of[i] + lane);
+    for (Index r = 0; r < kRows; ++r) {
+      put<A, kStore>(compute_at<A>(streams[r], lane, coefficient), streams[r].destination + lane);
+    }
+  }
+  if (lane < lanes) {
+    const Index count = lanes - lane;
+    for (int i = 0; i < Operation::kCoefficients; ++i) {
+      coefficient[i] = Lanes<A>::load_first(coefficients.of[i] + lane, count);
+    }
+    for (Index r = 0; r < kRows; ++r) compute_first<A>(streams[r], lane, count, coefficient);
+  }
+}
+
+// `count` rows of `lanes` consecutive channels. Streaming needs rows aligned to 64 bytes.
+template <class A, class Operation, Store kStore>
+inline void apply_rows(const RowStreams<Operation>& rows, Index count, Index lanes,
+                       const Coefficients<Operation>& coefficients) {
+  constexpr Index kBand = 4;
+  Index row = 0;
+  for (; row + kBand <= count; row += kBand) {
+    apply_row_band<A, Operation, kStore, kBand>(rows, row, lanes, coefficients);
+  }
+  for (; row < count; ++row) apply_row_band<A, Operation, kStore, 1>(rows, row, lanes, coefficients);
+}
+
+}  // namespace
+}  // namespace xbn::kernels

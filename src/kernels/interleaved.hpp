@@ -1,0 +1,345 @@
+#pragma once
+
+// The interleaved family: rows of consecutive channels of one position (nc, nwc, nhwc, ndhwc, and the rows of a block
+// in nCx8c and nCx16c). Rows of fewer than 16 channels are folded: several positions make one row of lanes. Rows that
+// lie evenly in memory are used where they are; a block of rows that does not is packed first, so that the pitch
+// changes no sum.
+
+#include "kernels/elementwise.hpp"
+#include "kernels/reductions.hpp"
+#include "kernels/statistics.hpp"
+
+namespace xbn::kernels {
+namespace {
+
+// Channels packed at a time; no fewer than a folded row has lanes.
+inline constexpr Index kPackedLanes = 256;
+
+template <class A>
+struct Interleaved {
+  static void moments(const RowsSource& x, const RowsExtent& extent, const MomentsOut& out) {
+    alignas(64) float pivot[kMaxLanes];
+    find_pivots(x, extent, pivot);
+    alignas(64) double sums[2][kMaxLanes];
+    accumulate<MomentsReduction>({{x}}, extent, pivot, {{sums[0], sums[1]}});
+    unsigned char again[kMaxLanes];
+    if (!finish_moments(extent.channels, extent.count, pivot, sums[0], sums[1], out, again)) return;
+    for_each_marked(extent, again, [&](Index first, Index count, const unsigned char* marked) {
+      moments_in_double(x, extent, first, count, marked, out);
+    });
+  }
+
+  static void gradient_sums(const RowsSource& x, const RowsSource& dy, const RowsExtent& extent, const float* mean,
+                            const GradientSumsOut& out) {
+    alignas(64) double sums[3][kMaxLanes];
+    if (x.data == nullptr) {
+      accumulate<SumReduction>({{dy}}, extent, nullptr, {{sums[0]}});
+      for (Index c = 0; c < extent.channels; ++c) out.dy[c] = sums[0][c];
+      return;
+    }
+    accumulate<GradientReduction>({{dy, x}}, extent, mean, {{sums[0], sums[1], sums[2]}});
+    for (Index c = 0; c < extent.channels; ++c) {
+      out.dy[c] = sums[0][c];
+      out.dy_x[c] = sums[1][c];
+      out.x[c] = sums[2][c];
+    }
+    unsigned char again[kMaxLanes];
+    if (!gradient_sums_unsound(extent.channels, out, again)) return;
+    for_each_marked(extent, again, [&](Index first, Index count, const unsigned char* marked) {
+      gradient_sums_in_double(x, dy, extent, first, count, marked, mean, out);
+    });
+  }
+
+  static void apply(const RowsSource& x, const RowsDestination& y, const RowsExtent& extent, const Affine& affine,
+                    Store store) {
+    if (affine.mean != nullptr) {
+      run<ApplyCentered>({{x}}, y, extent, {{affine.mean, affine.scale, affine.shift}}, store);
+    } else {
+      run<ApplyFolded>({{x}}, y, extent, {{affine.scale, affine.shift}}, store);
+    }
+  }
+
+  static void gradient_apply(const RowsSource& x, const RowsSource& dy, const RowsDestination& dx,
+                             const RowsExtent& extent, const GradientAffine& affine, Store store) {
+    if (affine.b != nullptr) {
+      run<ApplyGradient>({{dy, x}}, dx, extent, {{affine.mean, affine.a, affine.b, affine.c}}, store);
+    } else {
+      run<ApplyScale>({{dy}}, dx, extent, {{affine.a}}, store);
+    }
+  }
+
+ private:
+  template <int kCount>
+  struct Sources {
+    RowsSource of[kCount];
+  };
+
+  template <class Tensor>
+  static auto* row(const Tensor& tensor, Index index) {
+    return tensor.data + (index / tensor.spatial) * tensor.batch_pitch + (index % tensor.spatial) * tensor.row_pitch;
+  }
+
+  // Rows from `index` on that are row_pitch apart.
+  template <class Tensor>
+  static Index even_rows(const Tensor& tensor, Index index) {
+    constexpr Index kAll = Index{1} << 62;
+    if (tensor.batch_pitch == tensor.spatial * tensor.row_pitch) return kAll;
+    return tensor.spatial - index % tensor.spatial;
+  }
+
+  // Whether the lanes of a row, folded or not, are consecutive in memory.
+  template <class Tensor>
+  static bool lanes_consecutive(const Tensor& tensor, const RowsExtent& extent) {
+    return tensor.channel_pitch == 1 && (extent.fold == 1 || tensor.row_pitch == extent.channels);
+  }
+
+  static Index round_up(Index value) { return (value + kLanes - 1) / kLanes * kLanes; }
+  static Index smaller(Index a, Index b) { return a < b ? a : b; }
+
+  static void find_pivots(const RowsSource& x, const RowsExtent& extent, float* pivot) {
+    const float* sample[kLanes];
+    for (Index i = 0; i < kLanes; ++i) {
+      sample[i] = row(x, extent.first + (2 * i + 1) * extent.count / (2 * kLanes));
+    }
+    for (Index c = 0; c < extent.channels; c += kLanes) {
+      const Index lanes = smaller(kLanes, extent.channels - c);
+      Lanes<A> value[kLanes];
+      for (Index i = 0; i < kLanes; ++i) value[i] = load(sample[i] + c * x.channel_pitch, lanes, x.channel_pitch);
+      for (Index half = kLanes / 2; half > 0; half /= 2) {
+        for (Index i = 0; i < half; ++i) value[i] = value[i] + value[i + half];
+      }
+      (value[0] * Lanes<A>::all(1.0F / kLanes)).store_first(pivot + c, lanes);
+    }
+  }
+
+  static Lanes<A> load(const float* from, Index lanes, Index pitch) {
+    if (pitch == 1) return Lanes<A>::load_first(from, lanes);
+    alignas(64) float gathered[kLanes] = {};
+    for (Index i = 0; i < lanes; ++i) gathered[i] = from[i * pitch];
+    return Lanes<A>::load(gathered);
+  }
+
+  // Sums of every channel over the tile; `center` null stands for zeros.
+  template <class Reduction>
+  static void accumulate(const Sources<Reduction::kSources>& sources, const RowsExtent& extent, const float* center,
+                         const Sums<Reduction::kSums>& sums) {
+    const Index lanes = extent.channels * extent.fold;
+    alignas(64) float centers[kMaxLanes];
+    for (Index i = 0; i < round_up(lanes); ++i) {
+      centers[i] = center != nullptr && i < lanes ? center[i % extent.channels] : 0.0F;
+    }
+    for (double* sum : sums.sum) {
+      for (Index i = 0; i < round_up(lanes); ++i) sum[i] = 0;
+    }
+    bool consecutive = true;
+    for (const RowsSource& source : sources.of) consecutive = consecutive && lanes_consecutive(source, extent);
+    const Index block = kBlockRows * extent.fold;
+    for (Index done = 0; done < extent.count;) {
+      const Index index = extent.first + done;
+      Index even = extent.count - done;
+      for (const RowsSource& source : sources.of) even = smaller(even, even_rows(source, index));
+      if (done + even < extent.count) even = even / block * block;
+      if (consecutive && even > 0) {
+        Rows<Reduction::kSources> rows;
+        for (int i = 0; i < Reduction::kSources; ++i) {
+          rows.data[i] = row(sources.of[i], index);
+          rows.stride[i] = sources.of[i].row_pitch * extent.fold;
+        }
+        add_positions<Reduction>(rows, even, extent.channels, extent.fold, centers, sums);
+        done += even;
+      } else {
+        const Index packed = smaller(block, extent.count - done);
+        add_packed<Reduction>(sources, index, packed, extent, centers, sums);
+        done += packed;
+      }
+    }
+    if (extent.fold > 1) {
+      for (double* sum : sums.sum) {
+        for (Index i = extent.channels; i < lanes; ++i) sum[i % extent.channels] += sum[i];
+      }
+    }
+  }
+
+  // `positions` make whole rows of lanes, and what is left over a shorter one that is a block of its own.
+  template <class Reduction>
+  static void add_positions(const Rows<Reduction::kSources>& rows, Index positions, Index channels, Index fold,
+                            const float* center, const Sums<Reduction::kSums>& sums) {
+    const Index whole = positions / fold;
+    add_rows<A, Reduction>(rows, whole, channels * fold, center, sums);
+    const Index left = positions - whole * fold;
+    if (left > 0) add_rows<A, Reduction>(shifted(rows, whole, 0), 1, left * channels, center, sums);
+  }
+
+  // The same for one block, through a copy of it in which rows lie evenly.
+  template <class Reduction>
+  static void add_packed(const Sources<Reduction::kSources>& sources, Index index, Index positions,
+                         const RowsExtent& extent, const float* center, const Sums<Reduction::kSums>& sums) {
+    constexpr int kSources = Reduction::kSources;
+    alignas(64) float packed[kSources][kBlockRows * kPackedLanes];
+    const Index step = extent.fold > 1 ? extent.channels : kPackedLanes;
+    for (Index c = 0; c < extent.channels; c += step) {
+      const Index channels = smaller(step, extent.channels - c);
+      Rows<kSources> rows;
+      for (int i = 0; i < kSources; ++i) {
+        const RowsSource& source = sources.of[i];
+        for (Index p = 0; p < positions; ++p) {
+          const float* from = row(source, index + p) + c * source.channel_pitch;
+          for (Index k = 0; k < channels; ++k) packed[i][p * channels + k] = from[k * source.channel_pitch];
+        }
+        rows.data[i] = packed[i];
+        rows.stride[i] = channels * extent.fold;
+      }
+      Sums<Reduction::kSums> of_channels = sums;
+      for (double*& sum : of_channels.sum) sum += c;
+      add_positions<Reduction>(rows, positions, channels, extent.fold, center + c, of_channels);
+    }
+  }
+
+  // Calls redo(first channel, count, marks) for groups of up to 16 channels of which one is marked.
+  template <class Redo>
+  static void for_each_marked(const RowsExtent& extent, const unsigned char* marked, Redo redo) {
+    for (Index c = 0; c < extent.channels; c += kLanes) {
+      const Index count = smaller(kLanes, extent.channels - c);
+      bool any = false;
+      for (Index i = 0; i < count; ++i) any = any || marked[c + i] != 0;
+      if (any) redo(c, count, marked + c);
+    }
+  }
+
+  static void moments_in_double(const RowsSource& x, const RowsExtent& extent, Index first, Index channels,
+                                const unsigned char* marked, const MomentsOut& out) {
+    const auto count = static_cast<double>(extent.count);
+    double near[kLanes] = {};
+    for (Index r = 0; r < extent.count; ++r) {
+      const float* from = row(x, extent.first + r) + first * x.channel_pitch;
+      for (Index c = 0; c < channels; ++c) near[c] += static_cast<double>(from[c * x.channel_pitch]);
+    }
+    for (double& mean : near) mean /= count;
+    double sum[kLanes] = {};
+    double sum_squares[kLanes] = {};
+    for (Index r = 0; r < extent.count; ++r) {
+      const float* from = row(x, extent.first + r) + first * x.channel_pitch;
+      for (Index c = 0; c < channels; ++c) {
+        const double deviation = static_cast<double>(from[c * x.channel_pitch]) - near[c];
+        sum[c] += deviation;
+        sum_squares[c] += deviation * deviation;
+      }
+    }
+    for (Index c = 0; c < channels; ++c) {
+      if (marked[c] == 0) continue;
+      const double m2 = sum_squares[c] - sum[c] * (sum[c] / count);
+      out.mean[first + c] = near[c] + sum[c] / count;
+      out.m2[first + c] = m2 < 0 ? 0 : m2;
+    }
+  }
+
+  static void gradient_sums_in_double(const RowsSource& x, const RowsSource& dy, const RowsExtent& extent, Index first,
+                                      Index channels, const unsigned char* marked, const float* mean,
+                                      const GradientSumsOut& out) {
+    double sum[2][kLanes] = {};
+    for (Index r = 0; r < extent.count; ++r) {
+      const float* gradient = row(dy, extent.first + r) + first * dy.channel_pitch;
+      const float* from = row(x, extent.first + r) + first * x.channel_pitch;
+      for (Index c = 0; c < channels; ++c) {
+        const double deviation = static_cast<double>(from[c * x.channel_pitch]) - static_cast<double>(mean[first + c]);
+        sum[0][c] += static_cast<double>(gradient[c * dy.channel_pitch]) * deviation;
+        sum[1][c] += deviation;
+      }
+    }
+    for (Index c = 0; c < channels; ++c) {
+      if (marked[c] == 0) continue;
+      out.dy_x[first + c] = sum[0][c];
+      out.x[first + c] = sum[1][c];
+    }
+  }
+
+  template <class Operation>
+  static void run(const Sources<Operation::kSources>& sources, const RowsDestination& destination,
+                  const RowsExtent& extent, const Coefficients<Operation>& coefficients, Store store) {
+    bool consecutive = lanes_consecutive(destination, extent);
+    bool unit_pitch = destination.channel_pitch == 1;
+    for (const RowsSource& source : sources.of) {
+      consecutive = consecutive && lanes_consecutive(source, extent);
+      unit_pitch = unit_pitch && source.channel_pitch == 1;
+    }
+    if (!unit_pitch) return run_gathered<Operation>(sources, destination, extent, coefficients);
+    if (extent.fold == 1 || !consecutive)
+      return run_rows<Operation>(sources, destination, extent, 1, coefficients, store);
+    alignas(64) float repeated[Operation::kCoefficients][kPackedLanes];
+    Coefficients<Operation> of_lanes;
+    for (int i = 0; i < Operation::kCoefficients; ++i) {
+      for (Index lane = 0; lane < extent.channels * extent.fold; ++lane) {
+        repeated[i][lane] = coefficients.of[i][lane % extent.channels];
+      }
+      of_lanes.of[i] = repeated[i];
+    }
+    run_rows<Operation>(sources, destination, extent, extent.fold, of_lanes, store);
+  }
+
+  // Rows of `fold` positions, and one of what is left over at the end of each even stretch.
+  template <class Operation>
+  static void run_rows(const Sources<Operation::kSources>& sources, const RowsDestination& destination,
+                       const RowsExtent& extent, Index fold, const Coefficients<Operation>& coefficients, Store store) {
+    bool streamed = false;
+    for (Index done = 0; done < extent.count;) {
+      const Index index = extent.first + done;
+      Index even = smaller(extent.count - done, even_rows(destination, index));
+      for (const RowsSource& source : sources.of) even = smaller(even, even_rows(source, index));
+      RowStreams<Operation> rows;
+      for (int i = 0; i < Operation::kSources; ++i) {
+        rows.first.source[i] = row(sources.of[i], index);
+        rows.source_stride[i] = sources.of[i].row_pitch * fold;
+      }
+      rows.first.destination = row(destination, index);
+      rows.destination_stride = destination.row_pitch * fold;
+      const Index whole = even / fold;
+      const bool aligned = misaligned_elements(rows.first.destination) == 0 && rows.destination_stride % kLanes == 0;
+      if (store == Store::streaming && aligned) {
+        streamed = true;
+        apply_rows<A, Operation, Store::streaming>(rows, whole, extent.channels * fold, coefficients);
+      } else {
+        apply_rows<A, Operation, Store::ordinary>(rows, whole, extent.channels * fold, coefficients);
+      }
+      const Index left = even - whole * fold;
+      if (left > 0) {
+        rows.first = rows.row(whole);
+        apply_rows<A, Operation, Store::ordinary>(rows, 1, extent.channels * left, coefficients);
+      }
+      if (extent.pad > 0) {
+        for (Index r = 0; r < even; ++r) {
+          Lanes<A>::zero().store_first(row(destination, index + r) + extent.channels, extent.pad);
+        }
+      }
+      done += even;
+    }
+    if (streamed) stream_fence();
+  }
+
+  // Channels that are not consecutive: gathered, computed and scattered 16 at a time.
+  template <class Operation>
+  static void run_gathered(const Sources<Operation::kSources>& sources, const RowsDestination& destination,
+                           const RowsExtent& extent, const Coefficients<Operation>& coefficients) {
+    for (Index r = 0; r < extent.count; ++r) {
+      const Index index = extent.first + r;
+      for (Index c = 0; c < extent.channels; c += kLanes) {
+        const Index lanes = smaller(kLanes, extent.channels - c);
+        Lanes<A> source[Operation::kSources];
+        for (int i = 0; i < Operation::kSources; ++i) {
+          const Index pitch = sources.of[i].channel_pitch;
+          source[i] = load(row(sources.of[i], index) + c * pitch, lanes, pitch);
+        }
+        Lanes<A> coefficient[Operation::kCoefficients];
+        for (int i = 0; i < Operation::kCoefficients; ++i) {
+          coefficient[i] = Lanes<A>::load_first(coefficients.of[i] + c, lanes);
+        }
+        alignas(64) float result[kLanes];
+        Operation::template compute<A>(source, coefficient).store(result);
+        float* to = row(destination, index) + c * destination.channel_pitch;
+        for (Index i = 0; i < lanes; ++i) to[i * destination.channel_pitch] = result[i];
+      }
+    }
+  }
+};
+
+}  // namespace
+}  // namespace xbn::kernels

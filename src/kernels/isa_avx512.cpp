@@ -1,0 +1,7 @@
+#include "kernels/make_table.hpp"
+
+namespace xbn::kernels {
+
+const KernelTable avx512_table = make_table<Avx512>();
+
+}  // namespace xbn::kernels

@@ -1,0 +1,178 @@
+#pragma once
+
+// What each instruction set provides: the leaf kernels, serial, on raw pointers, without allocation or exceptions.
+// Planar kernels take a group of channels, each a number of planes; interleaved ones take rows of channels. Results do
+// not depend on the table chosen, SSE2's (no fused multiply-add) excepted.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "xbn/batch_norm.hpp"
+
+namespace xbn::kernels {
+
+using Index = std::int64_t;
+
+// Elements x[n * plane_pitch + c * channel_pitch + i] for n in [0, planes), c in [0, channels), i in [0, length).
+struct PlanarExtent {
+  Index planes;
+  Index channels;
+  Index length;
+};
+
+struct PlanarSource {
+  const float* data;
+  Index plane_pitch;
+  Index channel_pitch;
+};
+
+struct PlanarDestination {
+  float* data;
+  Index plane_pitch;
+  Index channel_pitch;
+};
+
+// Row r of an interleaved tensor begins at data[(r / spatial) * batch_pitch + (r % spatial) * row_pitch]; its channels
+// are channel_pitch apart (1, but for single positions of a planar tensor's slice).
+struct RowsSource {
+  const float* data;
+  Index spatial;
+  Index batch_pitch;
+  Index row_pitch;
+  Index channel_pitch;
+};
+
+struct RowsDestination {
+  float* data;
+  Index spatial;
+  Index batch_pitch;
+  Index row_pitch;
+  Index channel_pitch;
+};
+
+// Rows [first, first + count) of `channels` channels each. `fold` positions of fewer than 16 channels make one row of
+// lanes (1: no folding). `pad` lanes behind each row of a destination are set to zero.
+struct RowsExtent {
+  Index first;
+  Index count;
+  Index channels;
+  Index fold;
+  Index pad;
+};
+
+// Per-channel coefficients of y = (x - mean) * scale + shift, or y = x * scale + shift where mean is null.
+struct Affine {
+  const float* mean;
+  const float* scale;
+  const float* shift;
+};
+
+// Per-channel coefficients of dx = a * dy + b * (x - mean) + c, or dx = a * dy where b is null.
+struct GradientAffine {
+  const float* mean;
+  const float* a;
+  const float* b;
+  const float* c;
+};
+
+struct MomentsOut {
+  double* mean;
+  double* m2;
+};
+
+struct GradientSumsOut {
+  double* dy;
+  double* dy_x;
+  double* x;
+};
+
+// Ordinary stores leave what they write in the cache; streaming ones go past it, and must not be used in place.
+enum class Store { ordinary, streaming };
+
+struct ForwardFinalise {
+  Index count;
+  const double* mean;
+  const double* m2;
+  const float* gamma;
+  const float* beta;
+  double epsilon;
+  EpsilonPlacement placement;
+  float* mean_out;
+  float* variance_out;
+  float* scale;
+  float* shift;
+  RunningStatistics running;
+};
+
+struct GivenFinalise {
+  const float* variance;
+  const float* gamma;
+  const float* beta;
+  double epsilon;
+  EpsilonPlacement placement;
+  float* scale;
+  float* shift;
+};
+
+struct BackwardFinalise {
+  Index count;
+  Statistics statistics;
+  const double* dy;
+  const double* dy_x;
+  const double* x;
+  const float* gamma;
+  const float* variance;
+  double epsilon;
+  EpsilonPlacement placement;
+  float* dgamma;
+  float* dbeta;
+  float* a;
+  float* b;
+  float* c;
+};
+
+struct KernelTable {
+  // One tile: at most kMaxGroup channels, moments[c] of each about its own pivot. `length` may be part of a plane.
+  void (*planar_moments)(const PlanarSource& x, const PlanarExtent& extent, const MomentsOut& out);
+  // One tile of rows: at most kMaxLanes channels.
+  void (*rows_moments)(const RowsSource& x, const RowsExtent& extent, const MomentsOut& out);
+
+  void (*planar_apply)(const PlanarSource& x, const PlanarDestination& y, const PlanarExtent& extent,
+                       const Affine& affine, Store store);
+  void (*rows_apply)(const RowsSource& x, const RowsDestination& y, const RowsExtent& extent, const Affine& affine,
+                     Store store);
+
+  // x may be null where only the sums of dy are wanted: out.dy_x and out.x are then null too.
+  void (*planar_gradient_sums)(const PlanarSource& x, const PlanarSource& dy, const PlanarExtent& extent,
+                               const float* mean, const GradientSumsOut& out);
+  void (*rows_gradient_sums)(const RowsSource& x, const RowsSource& dy, const RowsExtent& extent, const float* mean,
+                             const GradientSumsOut& out);
+
+  void (*planar_gradient_apply)(const PlanarSource& x, const PlanarSource& dy, const PlanarDestination& dx,
+                                const PlanarExtent& extent, const GradientAffine& affine, Store store);
+  void (*rows_gradient_apply)(const RowsSource& x, const RowsSource& dy, const RowsDestination& dx,
+                              const RowsExtent& extent, const GradientAffine& affine, Store store);
+
+  // Per channel. merge_moments takes (from_count, from) into (into_count, into); neither count is 0.
+  void (*merge_moments)(Index channels, Index into_count, const MomentsOut& into, Index from_count,
+                        const MomentsOut& from);
+  void (*add)(Index channels, double* into, const double* from);
+  void (*finalise_forward)(Index channels, const ForwardFinalise& args);
+  void (*finalise_given)(Index channels, const GivenFinalise& args);
+  void (*finalise_backward)(Index channels, const BackwardFinalise& args);
+};
+
+// Lanes of the virtual vector in which all sums are taken, on every instruction set.
+inline constexpr Index kLanes = 16;
+// Additions that a single-precision sum takes before it is added to one in double.
+inline constexpr Index kBlockRows = 16;
+// Channels of one planar tile.
+inline constexpr Index kMaxGroup = 16;
+// Channels of one tile of rows.
+inline constexpr Index kMaxLanes = 1024;
+
+extern const KernelTable sse2_table;
+extern const KernelTable avx2_table;
+extern const KernelTable avx512_table;
+
+}  // namespace xbn::kernels

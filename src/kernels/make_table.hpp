@@ -1,0 +1,31 @@
+#pragma once
+
+// The table of one instruction set. Each isa_*.cpp, compiled with that set's flags, makes one.
+
+#include "kernels/interleaved.hpp"
+#include "kernels/planar.hpp"
+
+namespace xbn::kernels {
+namespace {
+
+template <class A>
+constexpr KernelTable make_table() {
+  return {
+      .planar_moments = Planar<A>::moments,
+      .rows_moments = Interleaved<A>::moments,
+      .planar_apply = Planar<A>::apply,
+      .rows_apply = Interleaved<A>::apply,
+      .planar_gradient_sums = Planar<A>::gradient_sums,
+      .rows_gradient_sums = Interleaved<A>::gradient_sums,
+      .planar_gradient_apply = Planar<A>::gradient_apply,
+      .rows_gradient_apply = Interleaved<A>::gradient_apply,
+      .merge_moments = merge_moments,
+      .add = add,
+      .finalise_forward = finalise_forward,
+      .finalise_given = finalise_given,
+      .finalise_backward = finalise_backward,
+  };
+}
+
+}  // namespace
+}  // namespace xbn::kernels

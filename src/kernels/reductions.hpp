@@ -1,0 +1,195 @@
+#pragma once
+
+// Sums in 16 lanes. A block is at most kBlockRows rows; its single-precision sums start at zero, take one addition a
+// row and lane, and are then added to sums in double. What a row is, the families say: 16 channels of a position, or 16
+// positions of a channel.
+
+#include "kernels/simd_extras.hpp"
+
+namespace xbn::kernels {
+namespace {
+
+template <class A>
+inline void add_to(double* sums, const DoubleLanes<A>& value) {
+  (DoubleLanes<A>::load(sums) + value).store(sums);
+}
+
+// A reduction names its sources and sums, holds the sums of one block, says how one row of lanes enters them, and adds
+// them to the sums in double. Lanes that are masked out are zero in every source and in `center`, and add zero.
+
+// About a pivot: sum of x - pivot, sum of (x - pivot)^2. A block's are in single precision.
+struct MomentsReduction {
+  static constexpr int kSources = 1;
+  static constexpr int kSums = 2;
+
+  template <class A>
+  struct Block {
+    Lanes<A> deviations = Lanes<A>::zero();
+    Lanes<A> squares = Lanes<A>::zero();
+
+    void add(const Lanes<A>* source, const Lanes<A>& center) {
+      const Lanes<A> deviation = source[0] - center;
+      deviations = deviations + deviation;
+      squares = fma(deviation, deviation, squares);
+    }
+
+    void finish(double* const* sums, Index offset) const {
+      add_to(sums[0] + offset, DoubleLanes<A>::widen(deviations));
+      add_to(sums[1] + offset, DoubleLanes<A>::widen(squares));
+    }
+  };
+};
+
+// About the saved mean: sum of dy, sum of dy * (x - mean), sum of x - mean. Sources dy, x. The first two in double
+// throughout: they are differences of large numbers wherever dy has no mean to speak of, and dx keeps its bound there
+// only if they keep more digits than single precision has.
+struct GradientReduction {
+  static constexpr int kSources = 2;
+  static constexpr int kSums = 3;
+
+  template <class A>
+  struct Block {
+    DoubleLanes<A> gradients = DoubleLanes<A>::zero();
+    DoubleLanes<A> products = DoubleLanes<A>::zero();
+    Lanes<A> deviations = Lanes<A>::zero();
+
+    void add(const Lanes<A>* source, const Lanes<A>& center) {
+      const Lanes<A> deviation = source[1] - center;
+      const DoubleLanes<A> gradient = DoubleLanes<A>::widen(source[0]);
+      gradients = gradients + gradient;
+      products = fma(gradient, DoubleLanes<A>::widen(deviation), products);
+      deviations = deviations + deviation;
+    }
+
+    void finish(double* const* sums, Index offset) const {
+      add_to(sums[0] + offset, gradients);
+      add_to(sums[1] + offset, products);
+      add_to(sums[2] + offset, DoubleLanes<A>::widen(deviations));
+    }
+  };
+};
+
+// Sum of dy.
+struct SumReduction {
+  static constexpr int kSources = 1;
+  static constexpr int kSums = 1;
+
+  template <class A>
+  struct Block {
+    DoubleLanes<A> sum = DoubleLanes<A>::zero();
+    void add(const Lanes<A>* source, const Lanes<A>&) { sum = sum + DoubleLanes<A>::widen(source[0]); }
+    void finish(double* const* sums, Index offset) const { add_to(sums[0] + offset, sum); }
+  };
+};
+
+template <int kSources>
+struct Rows {
+  const float* data[kSources];
+  Index stride[kSources];
+};
+
+template <int kSums>
+struct Sums {
+  double* sum[kSums];
+};
+
+// Streams are independent blocks that run side by side, which changes no sum: it only fills the pipelines. As many as
+// the registers hold.
+template <class A, class Reduction>
+inline constexpr int kStreams = Lanes<A>::kParts == 1 ? 4 : (Lanes<A>::kParts == 2 && Reduction::kSums < 3 ? 2 : 1);
+
+// Distances from a stream to the next.
+struct StreamStep {
+  Index rows;    // along the rows, for further blocks of the same lanes
+  Index lanes;   // along the lanes, for the same rows of further lanes
+  Index center;  // in center and sums: equal to `lanes`, or 0 where all streams are of the same lanes
+};
+
+// One block of each stream. `lanes` is 16 or, if kPartial, less; `tail` lanes of one row more follow the last row.
+template <class A, class Reduction, int kStreamCount, bool kPartial>
+inline void add_block(const Rows<Reduction::kSources>& rows, Index count, Index lanes, Index tail, const float* center,
+                      const Sums<Reduction::kSums>& sums, const StreamStep& step) {
+  constexpr int kSources = Reduction::kSources;
+  typename Reduction::template Block<A> blocks[kStreamCount];
+  Lanes<A> about[kStreamCount];
+  for (int k = 0; k < kStreamCount; ++k) {
+    const float* from = center + k * step.center;
+    about[k] = kPartial ? Lanes<A>::load_first(from, lanes) : Lanes<A>::load(from);
+  }
+  for (Index row = 0; row < count; ++row) {
+    for (int k = 0; k < kStreamCount; ++k) {
+      Lanes<A> source[kSources];
+      for (int i = 0; i < kSources; ++i) {
+        const float* from = rows.data[i] + (row + k * step.rows) * rows.stride[i] + k * step.lanes;
+        source[i] = kPartial ? Lanes<A>::load_first(from, lanes) : Lanes<A>::load(from);
+      }
+      blocks[k].add(source, about[k]);
+    }
+  }
+  if (tail > 0) {
+    Lanes<A> source[kSources];
+    for (int i = 0; i < kSources; ++i) {
+      source[i] = Lanes<A>::load_first(rows.data[i] + count * rows.stride[i], tail);
+    }
+    blocks[0].add(source, Lanes<A>::load_first(center, tail));
+  }
+  for (int k = 0; k < kStreamCount; ++k) blocks[k].finish(sums.sum, k * step.center);
+}
+
+template <int kSources>
+inline Rows<kSources> shifted(const Rows<kSources>& rows, Index row, Index lane) {
+  Rows<kSources> result = rows;
+  for (int i = 0; i < kSources; ++i) result.data[i] += row * rows.stride[i] + lane;
+  return result;
+}
+
+// Adds `count` rows of 16 lanes, and `tail` lanes of one more, block after block to the same sums.
+template <class A, class Reduction>
+inline void add_column(const Rows<Reduction::kSources>& rows, Index count, Index tail, const float* center,
+                       const Sums<Reduction::kSums>& sums) {
+  constexpr int kStreamCount = kStreams<A, Reduction>;
+  constexpr StreamStep step{kBlockRows, 0, 0};
+  Index row = 0;
+  if constexpr (kStreamCount > 1) {
+    for (; row + kStreamCount * kBlockRows <= count; row += kStreamCount * kBlockRows) {
+      add_block<A, Reduction, kStreamCount, false>(shifted(rows, row, 0), kBlockRows, kLanes, 0, center, sums, step);
+    }
+  }
+  for (; row + kBlockRows <= count; row += kBlockRows) {
+    add_block<A, Reduction, 1, false>(shifted(rows, row, 0), kBlockRows, kLanes, 0, center, sums, step);
+  }
+  if (row < count || tail > 0) {
+    add_block<A, Reduction, 1, false>(shifted(rows, row, 0), count - row, kLanes, tail, center, sums, step);
+  }
+}
+
+// Adds `count` rows of `lanes` lanes; center and sums have a place for each, and sums up to a multiple of 16.
+template <class A, class Reduction>
+inline void add_rows(const Rows<Reduction::kSources>& rows, Index count, Index lanes, const float* center,
+                     const Sums<Reduction::kSums>& sums) {
+  if (lanes == kLanes) return add_column<A, Reduction>(rows, count, 0, center, sums);
+  constexpr int kStreamCount = kStreams<A, Reduction>;
+  constexpr StreamStep step{0, kLanes, kLanes};
+  for (Index row = 0; row < count; row += kBlockRows) {
+    const Index block = count - row < kBlockRows ? count - row : kBlockRows;
+    const auto at = [&](Index lane) {
+      Sums<Reduction::kSums> result = sums;
+      for (double*& sum : result.sum) sum += lane;
+      return result;
+    };
+    Index lane = 0;
+    for (; lane + kStreamCount * kLanes <= lanes; lane += kStreamCount * kLanes) {
+      add_block<A, Reduction, kStreamCount, false>(shifted(rows, row, lane), block, kLanes, 0, center + lane, at(lane),
+                                                   step);
+    }
+    for (; lane + kLanes <= lanes; lane += kLanes) {
+      add_block<A, Reduction, 1, false>(shifted(rows, row, lane), block, kLanes, 0, center + lane, at(lane), step);
+    }
+    if (lane < lanes) {
+      add_block<A, Reduction, 1, true>(shifted(rows, row, lane), block, lanes - lane, 0, center + lane, at(lane), step);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace xbn::kernels

@@ -1,0 +1,67 @@
+#pragma once
+
+// How a problem is cut up. The tiling decides the order of additions, and therefore depends on layout and shape alone.
+// The schedule decides only who does what when, and may depend on threads, caches and strides.
+
+#include <cstddef>
+
+#include "kernels/kernel_table.hpp"
+#include "xbn/batch_norm.hpp"
+
+namespace xbn::internal {
+
+using kernels::Index;
+
+enum class Family { planar, interleaved };
+
+// The statistics tile and how tiles of a channel gather into chunks. Tiles are merged one after the other within a
+// chunk, chunks one after the other.
+struct Tiling {
+  Family family;
+
+  // Planar: a tile is planes_per_tile whole planes, or one of `segments` parts of one plane.
+  Index planes_per_tile;
+  Index segments;
+  Index segment_length;
+
+  // Interleaved: a tile is rows_per_tile rows of row_channels channels, folded.
+  Index row_channels;  // channels of a row: all, or those of a block
+  Index rows_per_tile;
+  Index fold;
+
+  Index tiles;
+  Index tiles_per_chunk;
+  Index chunks;
+};
+
+inline constexpr Index kMaxChunks = 256;
+
+Tiling make_tiling(const Problem& problem);
+
+// Which channels are worked on together, by how many threads.
+struct Schedule {
+  int threads;
+  // Channels whose data stays in the cache between a first pass over it and a second. All of them where nothing fits.
+  Index slab_channels;
+  // Each slab belongs to one thread, which does all of it; else all threads share each slab.
+  bool private_slabs;
+  // Channels of a tile.
+  Index group_channels;
+  // Pieces into which each tile is cut in the apply pass, so that all threads have some.
+  Index pieces_per_tile;
+};
+
+// What a call moves, from which its schedule follows.
+struct Traffic {
+  Index reads;      // tensors that are read
+  bool two_passes;  // everything that is read is read twice
+  bool writes;      // a tensor is written
+};
+
+Schedule make_schedule(const Problem& problem, const Tiling& tiling, const CacheSizes& caches, const Traffic& traffic,
+                       int concurrency);
+
+// Whether a destination of this problem's size should be written past the caches, given that it is not a source.
+bool worth_streaming(const Problem& problem, const CacheSizes& caches, const Traffic& traffic);
+
+}  // namespace xbn::internal

@@ -1,0 +1,37 @@
+#pragma once
+
+/// The preconditions of every public entry point of xbn/batch_norm.hpp. What is refused throws std::invalid_argument,
+/// whose message names the argument, what it must be and what it was. No memory of the call is touched.
+
+#include <cstddef>
+
+#include "xbn/batch_norm.hpp"
+
+namespace xbn::internal {
+
+/// `argument` is what messages call the problem.
+void validate(const Problem& problem, const char* argument = "problem");
+
+/// From here on the problem is a valid one.
+void validate(const Problem& problem, const ForwardTraining& args, std::size_t scratch_bytes);
+void validate(const Problem& problem, const ForwardInference& args, std::size_t scratch_bytes);
+void validate(const Problem& problem, const ForwardFolded& args);
+void validate(const Problem& problem, const Backward& args, std::size_t scratch_bytes);
+
+void validate(const Problem& problem, const MomentsArgs& args, std::size_t scratch_bytes);
+void validate(const Problem& problem, const Moments& into, const Moments& from);
+void validate(const Problem& problem, const FinaliseArgs& args);
+
+void validate(const Problem& problem, const GradientSumsArgs& args, std::size_t scratch_bytes);
+void validate(const Problem& problem, const GradientSums& into, const GradientSums& from);
+void validate(const Problem& problem, const FinaliseGradientArgs& args);
+void validate(const Problem& problem, const GradientApply& args);
+
+/// Whether backward reads x and mean; else both may be null.
+bool reads_x(const Backward& args);
+
+/// A valid tensor's strides with every zero replaced by the dense distance, and likewise the stride of a dimension that
+/// has at most one element. Those that the layout fixes remain zero.
+Strides resolve(const Problem& problem, const Strides& strides);
+
+}  // namespace xbn::internal

@@ -1,0 +1,140 @@
+#include "walk.hpp"
+
+#include <algorithm>
+
+namespace xbn::internal {
+
+namespace {
+
+using namespace kernels;
+
+// Part `index` of `of` of [0, count), in multiples of `granule`.
+struct Part {
+  Index first;
+  Index count;
+};
+
+Part part(Index count, Index index, Index of, Index granule) {
+  const Index granules = (count + granule - 1) / granule;
+  const Index first = std::min(count, granules * index / of * granule);
+  const Index last = std::min(count, granules * (index + 1) / of * granule);
+  return {first, last - first};
+}
+
+template <class Planes, class Tensor>
+Planes planes_of(const Tensor& tensor, Index first_channel, Index first_plane, Index offset) {
+  const Strides& strides = tensor.strides;
+  return {tensor.data + first_plane * strides.batch + first_channel * strides.channel + offset, strides.batch,
+          strides.channel};
+}
+
+template <class RowsOf, class Tensor>
+RowsOf rows_of(const Tensor& tensor, const Problem& problem, Index first_channel) {
+  const Strides& strides = tensor.strides;
+  const Index block = channel_block(problem.layout);
+  const Index channel_pitch = problem.layout == Layout::ncx ? strides.channel : 1;
+  const Index offset = block > 1 ? first_channel / block * strides.channel : first_channel * channel_pitch;
+  if (problem.spatial == 1) {
+    return {tensor.data + offset, std::max<Index>(1, problem.batch), problem.batch * strides.batch, strides.batch,
+            channel_pitch};
+  }
+  return {tensor.data + offset, problem.spatial, strides.batch, strides.position, channel_pitch};
+}
+
+}  // namespace
+
+Index Walk::elements(Index tile) const {
+  if (tiling_.family == Family::interleaved) {
+    return std::min(tiling_.rows_per_tile, problem_.batch * problem_.spatial - tile * tiling_.rows_per_tile);
+  }
+  const PlanarTile at = planar_tile({tile, 0, 1});
+  return at.planes * at.length;
+}
+
+Walk::PlanarTile Walk::planar_tile(const Piece& piece) const {
+  const Index first_plane = piece.tile / tiling_.segments * tiling_.planes_per_tile;
+  const Index planes = std::min(tiling_.planes_per_tile, problem_.batch - first_plane);
+  const Index offset = piece.tile % tiling_.segments * tiling_.segment_length;
+  const Index length = std::min(tiling_.segment_length, problem_.spatial - offset);
+  if (planes >= piece.of) {
+    const Part some = part(planes, piece.index, piece.of, 1);
+    return {first_plane + some.first, some.count, offset, length};
+  }
+  const Part some = part(length, piece.index, piece.of, kLanes);
+  return {first_plane, planes, offset + some.first, some.count};
+}
+
+PlanarSource Walk::planar(const TensorIn& tensor, ChannelRange group, const PlanarTile& tile) const {
+  return planes_of<PlanarSource>(tensor, group.first, tile.first_plane, tile.offset);
+}
+
+PlanarDestination Walk::planar(const TensorOut& tensor, ChannelRange group, const PlanarTile& tile) const {
+  return planes_of<PlanarDestination>(tensor, group.first, tile.first_plane, tile.offset);
+}
+
+RowsExtent Walk::rows_extent(ChannelRange group, const Piece& piece, bool owns_padding) const {
+  const Index first = piece.tile * tiling_.rows_per_tile;
+  const Part some = part(elements(piece.tile), piece.index, piece.of, tiling_.fold);
+  const Index block = channel_block(problem_.layout);
+  const Index missing = block > 1 ? block - group.count : 0;
+  const Index fold = missing > 0 ? 1 : tiling_.fold;
+  return {first + some.first, some.count, group.count, fold, owns_padding ? missing : 0};
+}
+
+RowsSource Walk::rows(const TensorIn& tensor, ChannelRange group) const {
+  return rows_of<RowsSource>(tensor, problem_, group.first);
+}
+
+RowsDestination Walk::rows(const TensorOut& tensor, ChannelRange group) const {
+  return rows_of<RowsDestination>(tensor, problem_, group.first);
+}
+
+void Walk::moments(const TensorIn& x, ChannelRange group, Index tile, const MomentsOut& out) const {
+  const Piece whole{tile, 0, 1};
+  if (tiling_.family == Family::planar) {
+    const PlanarTile at = planar_tile(whole);
+    kernels_.planar_moments(planar(x, group, at), {at.planes, group.count, at.length}, out);
+  } else {
+    kernels_.rows_moments(rows(x, group), rows_extent(group, whole, false), out);
+  }
+}
+
+void Walk::gradient_sums(const TensorIn& x, const TensorIn& dy, ChannelRange group, Index tile, const float* mean,
+                         const GradientSumsOut& out) const {
+  const Piece whole{tile, 0, 1};
+  if (tiling_.family == Family::planar) {
+    const PlanarTile at = planar_tile(whole);
+    const PlanarSource source = x.data != nullptr ? planar(x, group, at) : PlanarSource{};
+    kernels_.planar_gradient_sums(source, planar(dy, group, at), {at.planes, group.count, at.length}, mean, out);
+  } else {
+    const RowsSource source = x.data != nullptr ? rows(x, group) : RowsSource{};
+    kernels_.rows_gradient_sums(source, rows(dy, group), rows_extent(group, whole, false), mean, out);
+  }
+}
+
+void Walk::apply(const TensorIn& x, const TensorOut& y, ChannelRange group, const Piece& piece, const Affine& affine,
+                 Store store) const {
+  if (tiling_.family == Family::planar) {
+    const PlanarTile at = planar_tile(piece);
+    kernels_.planar_apply(planar(x, group, at), planar(y, group, at), {at.planes, group.count, at.length}, affine,
+                          store);
+  } else {
+    kernels_.rows_apply(rows(x, group), rows(y, group), rows_extent(group, piece, y.owns_padding), affine, store);
+  }
+}
+
+void Walk::gradient_apply(const TensorIn& x, const TensorIn& dy, const TensorOut& dx, ChannelRange group,
+                          const Piece& piece, const GradientAffine& affine, Store store) const {
+  if (tiling_.family == Family::planar) {
+    const PlanarTile at = planar_tile(piece);
+    const PlanarSource source = x.data != nullptr ? planar(x, group, at) : PlanarSource{};
+    kernels_.planar_gradient_apply(source, planar(dy, group, at), planar(dx, group, at),
+                                   {at.planes, group.count, at.length}, affine, store);
+  } else {
+    const RowsSource source = x.data != nullptr ? rows(x, group) : RowsSource{};
+    kernels_.rows_gradient_apply(source, rows(dy, group), rows(dx, group), rows_extent(group, piece, dx.owns_padding),
+                                 affine, store);
+  }
+}
+
+}  // namespace xbn::internal

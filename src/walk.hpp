@@ -1,0 +1,71 @@
+#pragma once
+
+// Where the tiles of a problem lie in a caller's tensors: the one place that knows layouts and strides. The driver asks
+// for tile t of a group of channels and calls the leaf kernel of the family on it.
+
+#include "kernels/kernel_table.hpp"
+#include "plan.hpp"
+
+namespace xbn::internal {
+
+struct ChannelRange {
+  Index first;
+  Index count;
+};
+
+// A part of a tile: piece `index` of `of`.
+struct Piece {
+  Index tile;
+  Index index;
+  Index of;
+};
+
+struct TensorIn {
+  const float* data;
+  Strides strides;  // resolved
+};
+
+struct TensorOut {
+  float* data;
+  Strides strides;  // resolved
+  bool owns_padding;
+};
+
+class Walk {
+ public:
+  Walk(const Problem& problem, const Tiling& tiling, const kernels::KernelTable& kernels)
+      : problem_(problem), tiling_(tiling), kernels_(kernels) {}
+
+  // Elements a channel of a tile.
+  Index elements(Index tile) const;
+
+  // All per-channel pointers are to the first channel of the group.
+  void moments(const TensorIn& x, ChannelRange group, Index tile, const kernels::MomentsOut& out) const;
+  void gradient_sums(const TensorIn& x, const TensorIn& dy, ChannelRange group, Index tile, const float* mean,
+                     const kernels::GradientSumsOut& out) const;
+  void apply(const TensorIn& x, const TensorOut& y, ChannelRange group, const Piece& piece,
+             const kernels::Affine& affine, kernels::Store store) const;
+  void gradient_apply(const TensorIn& x, const TensorIn& dy, const TensorOut& dx, ChannelRange group,
+                      const Piece& piece, const kernels::GradientAffine& affine, kernels::Store store) const;
+
+ private:
+  struct PlanarTile {
+    Index first_plane;
+    Index planes;
+    Index offset;
+    Index length;
+  };
+
+  PlanarTile planar_tile(const Piece& piece) const;
+  kernels::PlanarSource planar(const TensorIn& tensor, ChannelRange group, const PlanarTile& tile) const;
+  kernels::PlanarDestination planar(const TensorOut& tensor, ChannelRange group, const PlanarTile& tile) const;
+  kernels::RowsExtent rows_extent(ChannelRange group, const Piece& piece, bool owns_padding) const;
+  kernels::RowsSource rows(const TensorIn& tensor, ChannelRange group) const;
+  kernels::RowsDestination rows(const TensorOut& tensor, ChannelRange group) const;
+
+  const Problem& problem_;
+  const Tiling& tiling_;
+  const kernels::KernelTable& kernels_;
+};
+
+}  // namespace xbn::internal
