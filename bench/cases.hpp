@@ -55,8 +55,8 @@ std::vector<Tag> parse_tags(std::string_view origin, std::string_view list);
 std::vector<Flags> parse_flags(std::string_view origin, std::string_view list);
 void parse_data_types(std::string_view origin, std::string_view list);
 
-/// A file of descriptors, one a line; '#' begins a comment outside a name's quotes. Throws ParseError with the line, and
-/// std::invalid_argument where the file cannot be read.
+/// A file of descriptors, one a line; '#' begins a comment outside a name's quotes. Throws ParseError with the line,
+/// and std::invalid_argument where the file cannot be read.
 std::vector<Shape> read_problems(const std::filesystem::path& file);
 
 struct Knobs {
@@ -67,9 +67,9 @@ struct Knobs {
   std::optional<std::int64_t> batch{};  ///< replaces every problem's
 };
 
-/// Every combination once, those of one problem and layout next to each other. Left out is what equals another: G beside
-/// no G in forward inference, and for problems of rank 2, whose only layout is nc, axb beside abx. Rank 2 has no blocked
-/// layout. Throws std::invalid_argument where the batch makes a tensor too large, or where nothing is left.
+/// Every combination once, those of one problem and layout next to each other. Left out is what equals another: G
+/// beside no G in forward inference, and for problems of rank 2, whose only layout is nc, axb beside abx. Rank 2 has no
+/// blocked layout. Throws std::invalid_argument where the batch makes a tensor too large, or where nothing is left.
 std::vector<Case> expand(const Knobs& knobs);
 
 }  // namespace bench

@@ -1,12 +1,12 @@
 #include "command_line.hpp"
 
 #include <CLI/CLI.hpp>
-#include <xbn/isa.hpp>
-
 #include <algorithm>
 #include <iostream>
 #include <limits>
 #include <thread>
+
+#include <xbn/isa.hpp>
 
 namespace bench {
 namespace {
@@ -37,7 +37,8 @@ Several values of a knob are separated by commas; every combination is run.)";
 
 void declare(CLI::App& app, Texts& texts) {
   app.add_option("problem", texts.problems, "problem descriptors");
-  app.add_option("--batch", texts.batch, "file of problem descriptors, one a line, or the name of one in bench/problems")
+  app.add_option("--batch", texts.batch,
+                 "file of problem descriptors, one a line, or the name of one in bench/problems")
       ->allow_extra_args(false);
   app.add_option("--dir", texts.dir, "directions: FWD_D, FWD_I, BWD_D, BWD_DW")->capture_default_str();
   app.add_option("--dt", texts.dt, "data types: f32")->capture_default_str();
@@ -105,11 +106,13 @@ std::vector<Shape> problems_of(const Texts& texts) {
 
 std::string checked_isa(const std::string& isa) {
   if (isa.empty()) return isa;
-  const std::vector<xbn::Isa> supported = xbn::supported_isas();
-  if (std::find(supported.begin(), supported.end(), xbn::isa_from_name(isa)) == supported.end()) {
-    throw std::invalid_argument("--isa: must be an instruction set of this machine; was \"" + isa + '"');
+  std::string supported;
+  for (const xbn::Isa candidate : xbn::supported_isas()) {
+    if (isa == xbn::name(candidate)) return isa;
+    supported += (supported.empty() ? "" : ", ") + std::string(xbn::name(candidate));
   }
-  return isa;
+  throw ParseError("--isa", isa, 0,
+                   "must be an instruction set of this machine, one of " + supported + "; was another");
 }
 
 std::vector<std::string> split_names(const std::string& list) {
@@ -143,7 +146,7 @@ CommandLine checked(const Texts& texts) {
 }  // namespace
 
 std::optional<CommandLine> parse_command_line(const std::string& description, int argc, const char* const* argv) {
-  CLI::App app(description);
+  CLI::App app(description, std::filesystem::path(argv[0]).filename());
   app.allow_extras();
   Texts texts;
   declare(app, texts);

@@ -20,7 +20,8 @@ struct OneDnnChoice {
 };
 
 /// `wanted` are names or prefixes; empty stands for the default: tbb and gomp, or else system. Throws
-/// std::invalid_argument where one of those wanted is not in this build, and std::runtime_error where the build has none.
+/// std::invalid_argument where one of those wanted is not in this build, and std::runtime_error where the build has
+/// none.
 OneDnnChoice choose_onednn(const std::vector<std::string>& wanted);
 
 }  // namespace bench

@@ -95,8 +95,8 @@ class DescriptorParser {
   }
 
   Shape complete() {
-    const auto [batch, channels, depth, height, width] = std::array{
-        sizes_[0].value, sizes_[1].value, sizes_[2].value, sizes_[3].value, sizes_[4].value};
+    const auto [batch, channels, depth, height, width] =
+        std::array{sizes_[0].value, sizes_[1].value, sizes_[2].value, sizes_[3].value, sizes_[4].value};
     if (channels == 0) fail(text_.size(), "ic must be given; was not");
     if (batch != 0) shape_.batch = batch;
     shape_.channels = channels;

@@ -9,7 +9,8 @@
 
 namespace bench {
 
-/// A text that does not parse. The message says where it came from, the position in it, what must be there and what was.
+/// A text that does not parse. The message says where it came from, the position in it, what must be there and what
+/// was.
 class ParseError : public std::invalid_argument {
  public:
   /// `position` counts characters from 0; the message counts them from 1.

@@ -3,9 +3,12 @@
 namespace bench {
 
 nlohmann::json to_json(const Case& test_case) {
-  return {{"problem", descriptor(test_case.shape)}, {"name", test_case.shape.name},
-          {"dir", name(test_case.direction)},       {"dt", "f32"},
-          {"tag", name(test_case.tag)},             {"flags", text(test_case.flags)}};
+  return {{"problem", descriptor(test_case.shape)},
+          {"name", test_case.shape.name},
+          {"dir", name(test_case.direction)},
+          {"dt", "f32"},
+          {"tag", name(test_case.tag)},
+          {"flags", text(test_case.flags)}};
 }
 
 Case case_from_json(const nlohmann::json& json) {

@@ -1,15 +1,14 @@
 #include "worker_process.hpp"
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
+#include <spawn.h>
 #include <stdexcept>
 #include <string_view>
+#include <sys/wait.h>
 #include <system_error>
+#include <unistd.h>
 #include <vector>
 
 namespace bench {
@@ -35,8 +34,8 @@ std::vector<std::string> environment_with_threads(int threads) {
 WorkerProcess::WorkerProcess(const OneDnnBuild& build, const WorkerSettings& settings) : name_(build.name) {
   start(build, settings.threads);
   try {
-    const nlohmann::json hello = ask(
-        {{"threads", settings.threads}, {"isa", settings.isa}, {"repetitions", settings.repetitions}});
+    const nlohmann::json hello =
+        ask({{"threads", settings.threads}, {"isa", settings.isa}, {"repetitions", settings.repetitions}});
     if (hello.contains("error")) throw std::runtime_error(name_ + ": " + hello.at("error").get<std::string>());
     version_ = hello.at("onednn").get<std::string>();
     isa_ = hello.at("isa").get<std::string>();

@@ -3,11 +3,10 @@
 /// The front-end's end of a worker: a process of its own for each oneDNN, since two of them may share a soname, that
 /// lives through the whole run and sleeps while others measure.
 
-#include <sys/types.h>
-
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <sys/types.h>
 
 #include "onednn_builds.hpp"
 

@@ -84,12 +84,16 @@ Schedule make_schedule(const Problem& problem, const Tiling& tiling, const Cache
   schedule.slab_channels = problem.channels;
   schedule.private_slabs = threads == 1;
 
+  const Index run = std::max<Index>(1, problem.spatial * static_cast<Index>(sizeof(float)));
   const bool rows_of_all = tiling.family == Family::interleaved && channel_block(problem.layout) == 1;
-  const Index granule = tiling.family == Family::interleaved ? tiling.row_channels : 1;
+  // Planes of part of a cache line: as many as end on the border of one.
+  const Index granule = tiling.family == Family::interleaved ? tiling.row_channels
+                        : run < kRunBytes                    ? kLanes / std::gcd(problem.spatial, kLanes)
+                                                             : 1;
   if (traffic.two_passes && !rows_of_all) {
-    const Index run = problem.spatial * static_cast<Index>(sizeof(float));
-    const Index wanted =
-        tiling.family == Family::planar ? std::clamp<Index>(divide_up(kRunBytes, run), 1, kMaxGroup) : granule;
+    const Index wanted = tiling.family == Family::planar
+                             ? std::clamp<Index>(round_up(divide_up(kRunBytes, run), granule), granule, kMaxGroup)
+                             : granule;
     const Index in_private = private_bytes / 2 / one_channel;
     if (in_private >= wanted && balanced(divide_up(problem.channels, wanted), threads)) {
       const Index limit = tiling.family == Family::planar ? std::min(in_private, kMaxGroup) : in_private;

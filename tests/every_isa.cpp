@@ -2,7 +2,11 @@
 
 #include <algorithm>
 
-namespace xbn::test {
+namespace xbn {
+
+void PrintTo(Isa isa, std::ostream* stream) { *stream << name(isa); }
+
+namespace test {
 
 bool is_supported(Isa isa) {
   const std::vector<Isa> supported = supported_isas();
@@ -16,4 +20,5 @@ void EveryIsa::SetUp() {
 
 std::string isa_name(const testing::TestParamInfo<Isa>& info) { return std::string(name(info.param)); }
 
-}  // namespace xbn::test
+}  // namespace test
+}  // namespace xbn

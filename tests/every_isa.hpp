@@ -3,11 +3,17 @@
 // Fixture of the tests that run on every instruction set.
 
 #include <gtest/gtest.h>
+#include <ostream>
 #include <string>
 
 #include "xbn/isa.hpp"
 
-namespace xbn::test {
+namespace xbn {
+
+/// GoogleTest prints parameters with it.
+void PrintTo(Isa isa, std::ostream* stream);
+
+namespace test {
 
 bool is_supported(Isa isa);
 
@@ -29,4 +35,5 @@ class EveryIsa : public testing::TestWithParam<Isa> {
 
 std::string isa_name(const testing::TestParamInfo<Isa>& info);
 
-}  // namespace xbn::test
+}  // namespace test
+}  // namespace xbn

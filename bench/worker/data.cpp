@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
-#include <stdexcept>
-#include <string>
 
 namespace bench {
 namespace {
@@ -87,12 +85,6 @@ auto normal_generator(std::uint64_t seed) {
 }  // namespace
 
 std::string_view name(Data data) { return names[static_cast<std::size_t>(data)]; }
-
-Data data_from_name(std::string_view name) {
-  const auto match = std::find(names.begin(), names.end(), name);
-  if (match == names.end()) throw std::invalid_argument("data: was \"" + std::string(name) + '"');
-  return static_cast<Data>(match - names.begin());
-}
 
 bool ordinary(Data data) { return data != Data::offset && data != Data::huge && data != Data::tiny; }
 

@@ -21,13 +21,10 @@ enum class Data {
 };
 
 /// Those on which accuracy is measured.
-inline constexpr std::array random_and_adversarial{Data::normal,   Data::offset,  Data::two_valued, Data::constant,
-                                                   Data::clipped, Data::huge, Data::tiny};
+inline constexpr std::array random_and_adversarial{Data::normal,  Data::offset, Data::two_valued, Data::constant,
+                                                   Data::clipped, Data::huge,   Data::tiny};
 
 std::string_view name(Data data);
-
-/// Throws std::invalid_argument where there is none of that name.
-Data data_from_name(std::string_view name);
 
 /// Whether the tighter of the contract's two bounds for the variance is promised: "ordinary data".
 bool ordinary(Data data);

@@ -3,12 +3,12 @@
 /// A dense tensor in any layout, seen as rows of lanes. Lane l of block b is channel b * row + l; each image of a block
 /// is `spatial` rows, one after the other. ncx has rows of one channel.
 
-#include <tbb/parallel_for.h>
-#include <xbn/tensor.hpp>
-
 #include <algorithm>
 #include <cstdint>
+#include <tbb/parallel_for.h>
 #include <vector>
+
+#include <xbn/tensor.hpp>
 
 #include "../cases.hpp"
 

@@ -1,8 +1,7 @@
 #include "measure.hpp"
 
-#include <benchmark/benchmark.h>
-
 #include <algorithm>
+#include <benchmark/benchmark.h>
 #include <string>
 
 #include "sleep.hpp"

@@ -1,7 +1,6 @@
 #include "onednn.hpp"
 
 #include <oneapi/dnnl/dnnl.hpp>
-
 #include <stdexcept>
 #include <vector>
 
@@ -44,7 +43,13 @@ Forward::primitive_desc forward_desc(const Case& test_case, dnnl::prop_kind kind
 
 Backward::primitive_desc backward_desc(const Case& test_case, dnnl::prop_kind kind, const dnnl::engine& engine) {
   const memory::desc tensor = tensor_desc(test_case);
-  return {engine, kind, tensor, tensor, tensor, static_cast<float>(test_case.shape.epsilon), flags_of(test_case),
+  return {engine,
+          kind,
+          tensor,
+          tensor,
+          tensor,
+          static_cast<float>(test_case.shape.epsilon),
+          flags_of(test_case),
           forward_desc(test_case, dnnl::prop_kind::forward_training, engine)};
 }
 #else
@@ -89,6 +94,28 @@ struct OneDnnContender::Primitive {
     args.push_back({argument, memories.back().get()});
   }
 
+  /// oneDNN 2.6 has no backward_data with gamma or beta: there their gradients come along.
+  Backward::primitive_desc backward_desc_for(const Case& test_case) {
+    if (test_case.direction == Direction::bwd_d) {
+      try {
+        Backward::primitive_desc desc = backward_desc(test_case, dnnl::prop_kind::backward_data, engine);
+        implementation = desc.impl_info_str();
+        return desc;
+      } catch (const dnnl::error&) {
+      }
+    }
+    Backward::primitive_desc desc = backward_desc(test_case, dnnl::prop_kind::backward, engine);
+    implementation = desc.impl_info_str();
+    if (test_case.direction == Direction::bwd_d) implementation += " as BWD_DW";
+    return desc;
+  }
+
+  static int count(const dnnl::primitive_desc& desc, dnnl_query_t query) {
+    int number = 0;
+    dnnl_primitive_desc_query(desc.get(), query, 0, &number);
+    return number;
+  }
+
   void create_forward(const Case& test_case, const Tensors& tensors) {
     const auto kind = test_case.direction == Direction::fwd_i ? dnnl::prop_kind::forward_inference
                                                               : dnnl::prop_kind::forward_training;
@@ -100,28 +127,26 @@ struct OneDnnContender::Primitive {
     bind(DNNL_ARG_MEAN, desc.mean_desc(), test_case.computes_statistics() ? tensors.out_mean : tensors.mean);
     bind(DNNL_ARG_VARIANCE, desc.variance_desc(),
          test_case.computes_statistics() ? tensors.out_variance : tensors.variance);
-    bind_parameters(test_case, desc.mean_desc(), tensors);
+    if (test_case.flags.gamma) bind(DNNL_ARG_SCALE, desc.mean_desc(), tensors.gamma);
+    if (test_case.flags.beta) bind(DNNL_ARG_SHIFT, desc.mean_desc(), tensors.beta);
   }
 
   void create_backward(const Case& test_case, const Tensors& tensors) {
-    const auto kind =
-        test_case.direction == Direction::bwd_d ? dnnl::prop_kind::backward_data : dnnl::prop_kind::backward;
-    const Backward::primitive_desc desc = backward_desc(test_case, kind, engine);
+    const Backward::primitive_desc desc = backward_desc_for(test_case);
     primitive = Backward(desc);
-    implementation = desc.impl_info_str();
     bind(DNNL_ARG_SRC, desc.src_desc(), tensors.x);
     bind(DNNL_ARG_DIFF_DST, desc.diff_dst_desc(), tensors.dy);
     bind(DNNL_ARG_DIFF_SRC, desc.diff_src_desc(), tensors.out);
     bind(DNNL_ARG_MEAN, desc.mean_desc(), tensors.mean);
     bind(DNNL_ARG_VARIANCE, desc.variance_desc(), tensors.variance);
-    bind_parameters(test_case, desc.mean_desc(), tensors);
-    if (test_case.computes_dgamma()) bind(DNNL_ARG_DIFF_SCALE, desc.mean_desc(), tensors.dgamma);
-    if (test_case.computes_dbeta()) bind(DNNL_ARG_DIFF_SHIFT, desc.mean_desc(), tensors.dbeta);
-  }
-
-  void bind_parameters(const Case& test_case, const memory::desc& desc, const Tensors& tensors) {
-    if (test_case.flags.gamma) bind(DNNL_ARG_SCALE, desc, tensors.gamma);
-    if (test_case.flags.beta) bind(DNNL_ARG_SHIFT, desc, tensors.beta);
+    if (test_case.flags.gamma) bind(DNNL_ARG_SCALE, desc.mean_desc(), tensors.gamma);
+    // Versions differ in whether backward takes the shift, and whether backward_data takes the parameters' gradients.
+    const bool takes_shift =
+        test_case.flags.beta && count(desc, dnnl_query_num_of_inputs_s32) > static_cast<int>(args.size()) - 1;
+    if (takes_shift) bind(DNNL_ARG_SHIFT, desc.mean_desc(), tensors.beta);
+    if (count(desc, dnnl_query_num_of_outputs_s32) == 1) return;
+    if (test_case.flags.gamma) bind(DNNL_ARG_DIFF_SCALE, desc.mean_desc(), tensors.dgamma);
+    if (test_case.flags.beta) bind(DNNL_ARG_DIFF_SHIFT, desc.mean_desc(), tensors.dbeta);
   }
 };
 

@@ -2,10 +2,10 @@
 
 /// oneDNN's batch-normalization primitive behind one interface, for its APIs from 2.6 to 3.x.
 
-#include <xbn/isa.hpp>
-
 #include <memory>
 #include <string>
+
+#include <xbn/isa.hpp>
 
 #include "contender.hpp"
 #include "tensors.hpp"

@@ -209,8 +209,7 @@ std::vector<Deviation> deviations(const Case& test_case, const Geometry& geometr
     for (std::size_t c = 0; c < statistics.mean.size(); ++c) {
       s.push_back(std::max(std::abs(statistics.mean[c]), std::sqrt(statistics.variance[c])));
     }
-    all.push_back(
-        channel_deviation("mean", geometry.channels, tensors.out_mean, statistics.mean, s, everywhere(2)));
+    all.push_back(channel_deviation("mean", geometry.channels, tensors.out_mean, statistics.mean, s, everywhere(2)));
     all.push_back(channel_deviation("variance", geometry.channels, tensors.out_variance, statistics.variance,
                                     statistics.variance, bound_by_kappa(ordinary_data ? 4 : 10, statistics)));
   }
@@ -219,8 +218,8 @@ std::vector<Deviation> deviations(const Case& test_case, const Geometry& geometr
                                     reference.sum_abs_dy_xhat, everywhere(4)));
   }
   if (test_case.computes_dbeta()) {
-    all.push_back(channel_deviation("dbeta", geometry.channels, tensors.dbeta, reference.sum_dy,
-                                    reference.sum_abs_dy, everywhere(4)));
+    all.push_back(channel_deviation("dbeta", geometry.channels, tensors.dbeta, reference.sum_dy, reference.sum_abs_dy,
+                                    everywhere(4)));
   }
   return all;
 }

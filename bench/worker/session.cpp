@@ -103,14 +103,19 @@ nlohmann::json Session::compare(const Case& test_case, int repetitions, bool ver
   return result;
 }
 
-nlohmann::json Session::parity(const Case& test_case, Data data) {
-  const Tensors tensors = prepare(test_case, data);
-  XbnContender xbn(test_case, tensors);
-  OneDnnContender onednn(test_case, tensors);
-  const Reference reference = reference_of(test_case, geometry_of(test_case), tensors, statistics_);
-  return {{"implementation", onednn.implementation()},
-          {"xbn", to_json(deviations_of(xbn, test_case, tensors, reference, data))},
-          {"onednn", to_json(deviations_of(onednn, test_case, tensors, reference, data))}};
+nlohmann::json Session::parity(const Case& test_case) {
+  nlohmann::json answer{{"results", nlohmann::json::array()}};
+  for (const Data data : random_and_adversarial) {
+    const Tensors tensors = prepare(test_case, data);
+    XbnContender xbn(test_case, tensors);
+    OneDnnContender onednn(test_case, tensors);
+    const Reference reference = reference_of(test_case, geometry_of(test_case), tensors, statistics_);
+    answer["implementation"] = onednn.implementation();
+    answer["results"].push_back({{"data", name(data)},
+                                 {"xbn", to_json(deviations_of(xbn, test_case, tensors, reference, data))},
+                                 {"onednn", to_json(deviations_of(onednn, test_case, tensors, reference, data))}});
+  }
+  return answer;
 }
 
 }  // namespace bench

@@ -18,8 +18,9 @@ class Session {
   /// [seconds...]}. With `verify`, checks both results first, and times nothing if there are failures.
   nlohmann::json compare(const Case& test_case, int repetitions, bool verify);
 
-  /// Errors on `data`: {"implementation", "xbn", "onednn": [{"output", "ulp", "relative", "of_bound"}...]}.
-  nlohmann::json parity(const Case& test_case, Data data);
+  /// Errors on random and adversarial data: {"implementation", "results": [{"data", "xbn", "onednn": [{"output", "ulp",
+  /// "relative", "of_bound"}...]}...]}.
+  nlohmann::json parity(const Case& test_case);
 
  private:
   struct Content {

@@ -1,10 +1,9 @@
 #include "stream.hpp"
 
+#include <algorithm>
 #include <immintrin.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
-
-#include <algorithm>
 
 namespace bench {
 namespace {

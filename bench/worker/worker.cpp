@@ -1,15 +1,16 @@
-/// A worker measures or checks cases with the one oneDNN that it is linked to. It reads requests from standard input and
-/// answers on standard output, a line of JSON each: first {"threads", "isa", "repetitions"}, then cases; see ../worker_process.hpp.
-
-#include <tbb/global_control.h>
-#include <tbb/task_arena.h>
-#include <unistd.h>
-#include <xbn/isa.hpp>
+/// A worker measures or checks cases with the one oneDNN that it is linked to. It reads requests from standard input
+/// and answers on standard output, a line of JSON each: first {"threads", "isa", "repetitions"}, then cases; see
+/// ../worker_process.hpp.
 
 #include <cstdio>
 #include <exception>
 #include <iostream>
 #include <string>
+#include <tbb/global_control.h>
+#include <tbb/task_arena.h>
+#include <unistd.h>
+
+#include <xbn/isa.hpp>
 
 #include "../protocol.hpp"
 #include "onednn.hpp"
@@ -22,9 +23,7 @@ using nlohmann::json;
 
 json answer(bench::Session& session, const json& request, int repetitions) {
   const bench::Case test_case = bench::case_from_json(request);
-  if (request.at("command") == "parity") {
-    return session.parity(test_case, bench::data_from_name(request.at("data").get<std::string>()));
-  }
+  if (request.at("command") == "parity") return session.parity(test_case);
   return session.compare(test_case, repetitions, request.at("verify").get<bool>());
 }
 

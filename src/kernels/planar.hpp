@@ -11,18 +11,20 @@
 namespace xbn::kernels {
 namespace {
 
+// Planes smaller than this are walked position by position where there are enough of them.
+inline constexpr Index kSmallPlane = 256;
+// Fewer planes than this are not worth repeating coefficients for.
+inline constexpr Index kFewPlanes = 4;
+
 template <class A>
 struct Planar {
   static void moments(const PlanarSource& x, const PlanarExtent& extent, const MomentsOut& out) {
     const Index count = extent.planes * extent.length;
     alignas(64) float pivot[kMaxGroup];
     find_pivots(x, extent, pivot);
-    alignas(64) double lanes[2][kMaxGroup * kLanes] = {};
-    accumulate<MomentsReduction>({{x}}, extent, pivot, {{lanes[0], lanes[1]}});
     double sum[kMaxGroup];
     double sum_squares[kMaxGroup];
-    reduce_lanes(extent.channels, lanes[0], sum);
-    reduce_lanes(extent.channels, lanes[1], sum_squares);
+    accumulate<MomentsReduction>({{x}}, extent, pivot, {{sum, sum_squares}});
     unsigned char again[kMaxGroup];
     if (!finish_moments(extent.channels, count, pivot, sum, sum_squares, out, again)) return;
     for (Index c = 0; c < extent.channels; ++c) {
@@ -32,17 +34,12 @@ struct Planar {
 
   static void gradient_sums(const PlanarSource& x, const PlanarSource& dy, const PlanarExtent& extent,
                             const float* mean, const GradientSumsOut& out) {
-    alignas(64) double lanes[3][kMaxGroup * kLanes] = {};
     if (x.data == nullptr) {
-      alignas(64) const float zero[kMaxGroup] = {};
-      accumulate<SumReduction>({{dy}}, extent, zero, {{lanes[0]}});
-      reduce_lanes(extent.channels, lanes[0], out.dy);
+      const float unused[kMaxGroup] = {};
+      accumulate<SumReduction>({{dy}}, extent, unused, {{out.dy}});
       return;
     }
-    accumulate<GradientReduction>({{dy, x}}, extent, mean, {{lanes[0], lanes[1], lanes[2]}});
-    reduce_lanes(extent.channels, lanes[0], out.dy);
-    reduce_lanes(extent.channels, lanes[1], out.dy_x);
-    reduce_lanes(extent.channels, lanes[2], out.x);
+    accumulate<GradientReduction>({{dy, x}}, extent, mean, {{out.dy, out.dy_x, out.x}});
     unsigned char again[kMaxGroup];
     if (!gradient_sums_unsound(extent.channels, out, again)) return;
     for (Index c = 0; c < extent.channels; ++c) {
@@ -95,10 +92,21 @@ struct Planar {
     for (Index c = 0; c < kMaxGroup; ++c) pivot[c] = sample[0][c] * (1.0F / kLanes);
   }
 
-  // sums[i][c * 16 + lane]
+  // The sums of each channel of the tile.
   template <class Reduction>
   static void accumulate(const Sources<Reduction::kSources>& sources, const PlanarExtent& extent, const float* center,
                          const Sums<Reduction::kSums>& sums) {
+    if (extent.length < kSmallPlane && extent.planes >= kBlockRows) {
+      accumulate_positions<Reduction>(sources, extent, center, sums);
+    } else {
+      accumulate_planes<Reduction>(sources, extent, center, sums);
+    }
+  }
+
+  template <class Reduction>
+  static void accumulate_planes(const Sources<Reduction::kSources>& sources, const PlanarExtent& extent,
+                                const float* center, const Sums<Reduction::kSums>& sums) {
+    alignas(64) double lanes[Reduction::kSums][kMaxGroup * kLanes] = {};
     for (Index n = 0; n < extent.planes; ++n) {
       for (Index c = 0; c < extent.channels; ++c) {
         Rows<Reduction::kSources> rows;
@@ -108,11 +116,62 @@ struct Planar {
         }
         alignas(64) float centers[kLanes];
         Lanes<A>::all(center[c]).store(centers);
-        Sums<Reduction::kSums> of_channel = sums;
-        for (double*& sum : of_channel.sum) sum += c * kLanes;
+        Sums<Reduction::kSums> of_channel;
+        for (int i = 0; i < Reduction::kSums; ++i) of_channel.sum[i] = lanes[i] + c * kLanes;
         add_column<A, Reduction>(rows, extent.length / kLanes, extent.length % kLanes, centers, of_channel);
       }
     }
+    for (int i = 0; i < Reduction::kSums; ++i) reduce_lanes(extent.channels, lanes[i], sums.sum[i]);
+  }
+
+  // Small planes of many images: a plane is a row, and each position of it has a sum of its own down the images, so
+  // that neither tails nor the ends of blocks show. Planes that lie side by side make one row.
+  template <class Reduction>
+  static void accumulate_positions(const Sources<Reduction::kSources>& sources, const PlanarExtent& extent,
+                                   const float* center, const Sums<Reduction::kSums>& sums) {
+    bool side_by_side = true;
+    for (const PlanarSource& source : sources.of) side_by_side = side_by_side && source.channel_pitch == extent.length;
+    const Index band = kMaxLanes / extent.length;
+    for (Index first = 0; first < extent.channels; first += band) {
+      const Index channels = extent.channels - first < band ? extent.channels - first : band;
+      const Index lanes = channels * extent.length;
+      alignas(64) float centers[kMaxLanes];
+      for (Index c = 0; c < channels; ++c) {
+        for (Index i = 0; i < extent.length; ++i) centers[c * extent.length + i] = center[first + c];
+      }
+      alignas(64) double positions[Reduction::kSums][kMaxLanes + kLanes];
+      for (double* of_sum : positions) {
+        for (Index i = 0; i < lanes + kLanes; ++i) of_sum[i] = 0;
+      }
+      const Index row_planes = side_by_side ? channels : 1;
+      for (Index c = 0; c < channels; c += row_planes) {
+        Rows<Reduction::kSources> rows;
+        for (int i = 0; i < Reduction::kSources; ++i) {
+          rows.data[i] = plane(sources.of[i], 0, first + c);
+          rows.stride[i] = sources.of[i].plane_pitch;
+        }
+        Sums<Reduction::kSums> of_row;
+        for (int i = 0; i < Reduction::kSums; ++i) of_row.sum[i] = positions[i] + c * extent.length;
+        add_rows<A, Reduction>(rows, extent.planes, row_planes * extent.length, centers + c * extent.length, of_row);
+      }
+      for (int i = 0; i < Reduction::kSums; ++i) {
+        for (Index c = 0; c < channels; ++c) {
+          sums.sum[i][first + c] = reduce_positions(positions[i] + c * extent.length, extent.length);
+        }
+      }
+    }
+  }
+
+  static double reduce_positions(const double* positions, Index length) {
+    double lanes[kLanes] = {};
+    Index i = 0;
+    for (; i + kLanes <= length; i += kLanes) {
+      for (Index lane = 0; lane < kLanes; ++lane) lanes[lane] += positions[i + lane];
+    }
+    for (Index lane = 0; i + lane < length; ++lane) lanes[lane] += positions[i + lane];
+    double sum = 0;
+    reduce_lanes(1, lanes, &sum);
+    return sum;
   }
 
   static void reduce_lanes(Index channels, double* lanes, double* sum) {
@@ -191,6 +250,10 @@ struct Planar {
   template <class Operation, Store kStore>
   static void run_storing(const Sources<Operation::kSources>& sources, const PlanarDestination& destination,
                           const PlanarExtent& extent, const Coefficients<Operation>& coefficients) {
+    if (extent.length < kSmallPlane && extent.planes >= kFewPlanes && extent.length % kLanes != 0 &&
+        run_positions<Operation, kStore>(sources, destination, extent, coefficients)) {
+      return;
+    }
     for (Index n = 0; n < extent.planes; ++n) {
       for (Index c = 0; c < extent.channels; ++c) {
         Streams<Operation> streams;
@@ -203,6 +266,47 @@ struct Planar {
         apply_run<A, Operation, kStore>(streams, extent.length, coefficient);
       }
     }
+  }
+
+  // Small planes that lie side by side: as many as fit make one row, with coefficients repeated for every position.
+  // Returns false, having done nothing, where they do not lie so or a streaming store would find rows misaligned.
+  template <class Operation, Store kStore>
+  static bool run_positions(const Sources<Operation::kSources>& sources, const PlanarDestination& destination,
+                            const PlanarExtent& extent, const Coefficients<Operation>& coefficients) {
+    for (const PlanarSource& source : sources.of) {
+      if (source.channel_pitch != extent.length) return false;
+    }
+    if (destination.channel_pitch != extent.length) return false;
+    Index band = kMaxLanes / extent.length;
+    if constexpr (kStore == Store::streaming) {
+      Index aligned = 1;
+      while (aligned * extent.length % kLanes != 0) aligned *= 2;
+      band = band / aligned * aligned;
+      if (band == 0 || destination.plane_pitch % kLanes != 0 || misaligned_elements(destination.data) != 0)
+        return false;
+    }
+    for (Index first = 0; first < extent.channels; first += band) {
+      const Index channels = extent.channels - first < band ? extent.channels - first : band;
+      alignas(64) float repeated[Operation::kCoefficients][kMaxLanes];
+      Coefficients<Operation> of_lanes;
+      for (int i = 0; i < Operation::kCoefficients; ++i) {
+        for (Index c = 0; c < channels; ++c) {
+          for (Index p = 0; p < extent.length; ++p) {
+            repeated[i][c * extent.length + p] = coefficients.of[i][first + c];
+          }
+        }
+        of_lanes.of[i] = repeated[i];
+      }
+      RowStreams<Operation> rows;
+      for (int i = 0; i < Operation::kSources; ++i) {
+        rows.first.source[i] = plane(sources.of[i], 0, first);
+        rows.source_stride[i] = sources.of[i].plane_pitch;
+      }
+      rows.first.destination = destination.data + first * destination.channel_pitch;
+      rows.destination_stride = destination.plane_pitch;
+      apply_rows<A, Operation, kStore>(rows, extent.planes, channels * extent.length, of_lanes);
+    }
+    return true;
   }
 };
 

@@ -1,0 +1,46 @@
+#include "measurement.hpp"
+
+#include <algorithm>
+
+namespace bench {
+namespace {
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+bool lower_ratio(const Measurement& a, const Measurement& b) { return a.ratio < b.ratio; }
+
+}  // namespace
+
+Measurement measurement_from(const nlohmann::json& answer, const std::string& onednn) {
+  constexpr double microseconds = 1e6;
+  const auto xbn = answer.at("xbn").get<std::vector<double>>();
+  const auto opponent = answer.at("onednn").get<std::vector<double>>();
+  const auto limit = answer.at("limit").get<std::vector<double>>();
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < xbn.size(); ++i) ratios.push_back(opponent[i] / xbn[i]);
+  Measurement measurement;
+  measurement.onednn = onednn;
+  measurement.implementation = answer.at("implementation").get<std::string>();
+  measurement.xbn_us = median(xbn) * microseconds;
+  measurement.onednn_us = median(opponent) * microseconds;
+  measurement.limit_us = median(limit) * microseconds;
+  measurement.ratio = median(ratios);
+  measurement.ratio_min = *std::min_element(ratios.begin(), ratios.end());
+  measurement.ratio_max = *std::max_element(ratios.begin(), ratios.end());
+  return measurement;
+}
+
+Measurement median_by_ratio(std::vector<Measurement> measurements) {
+  std::sort(measurements.begin(), measurements.end(), lower_ratio);
+  return measurements[(measurements.size() - 1) / 2];
+}
+
+Measurement lowest_ratio(const std::vector<Measurement>& measurements) {
+  return *std::min_element(measurements.begin(), measurements.end(), lower_ratio);
+}
+
+}  // namespace bench
