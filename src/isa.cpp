@@ -106,7 +106,7 @@ void require_supported(const char* argument, const Row& row) {
   reject(argument, "be one that this machine supports, of " + listed_names(true), row.name);
 }
 
-std::atomic<std::optional<Isa>> forced_isa;
+std::atomic<const Row*> forced_row{nullptr};
 
 }  // namespace
 
@@ -129,7 +129,7 @@ std::vector<Isa> supported_isas() {
 }
 
 Isa current_isa() {
-  if (const std::optional<Isa> forced = forced_isa.load()) return *forced;
+  if (const Row* forced = forced_row.load()) return forced->isa;
   if (const char* limit = std::getenv("XBN_MAX_ISA")) {
     const Row& row = row_named("XBN_MAX_ISA", limit);
     require_supported("XBN_MAX_ISA", row);
@@ -139,8 +139,9 @@ Isa current_isa() {
 }
 
 void force_isa(std::optional<Isa> isa) {
-  if (isa) require_supported("isa", row_of(*isa));
-  forced_isa.store(isa);
+  const Row* row = isa ? &row_of(*isa) : nullptr;
+  if (row != nullptr) require_supported("isa", *row);
+  forced_row.store(row);
 }
 
 namespace internal {

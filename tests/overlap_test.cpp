@@ -231,19 +231,31 @@ TEST_F(Overlap, LetsADenseBlockReadAndWriteOneBuffer) {
   }
 }
 
-TEST_F(Overlap, IsOfTheMemoryOfOneCallOnlyWhereItIsTouched) {
-  // Positions that other pitches interleave: even rows of a channels-last buffer, and the left half of all its rows.
-  const BatchNorm object({Layout::nxc, 2, 8, 4});
+TEST_F(Overlap, IsDisprovedInWhatDifferentPitchesInterleave) {
+  // Even rows of a channels-last buffer, and the left half of all its rows.
+  const BatchNorm rows({Layout::nxc, 2, 8, 4});
   const View even_rows{8, {8 * 32, 0, 32}};
   const View left_halves{0, {4 * 16, 0, 16}, true};
-  EXPECT_FALSE(is_refused(object, even_rows, left_halves));
-  EXPECT_FALSE(is_refused(object, left_halves, even_rows));
+  EXPECT_FALSE(is_refused(rows, even_rows, left_halves));
+  EXPECT_FALSE(is_refused(rows, left_halves, even_rows));
 
-  // Pad lanes: those of a source do not count, those of a destination only where it owns them.
-  const BatchNorm blocked({Layout::nCx8c, 1, 5, 3});
-  const View source{100, {}};
-  const View in_pad_lanes{105, {}, false};
-  EXPECT_TRUE(is_refused(blocked, source, in_pad_lanes));
+  // A dense tensor between the images of another.
+  const BatchNorm images({Layout::nxc, 2, 3, 2});
+  const View far_apart{100, {100, 0, 5}};
+  EXPECT_FALSE(is_refused(images, far_apart, {120, {}}));
+  EXPECT_FALSE(is_refused(images, {120, {}}, far_apart));
+  EXPECT_TRUE(is_refused(images, far_apart, {190, {}}));
+
+  // Records of an image of each.
+  const View first_in_record{100, {40, 0, 3}};
+  EXPECT_FALSE(is_refused(images, first_in_record, {110, {40, 0, 5}}));
+  EXPECT_FALSE(is_refused(images, {110, {40, 0, 5}}, first_in_record));
+  EXPECT_TRUE(is_refused(images, first_in_record, {105, {40, 0, 5}}));
+}
+
+TEST_F(Overlap, CountsThePadLanesOfADestinationThatOwnsThem) {
+  const BatchNorm wide({Layout::nCx8c, 1, 5, 3});
+  EXPECT_TRUE(is_refused(wide, {100, {}}, {105, {}, false}));
   const BatchNorm narrow({Layout::nCx8c, 1, 3, 3});
   EXPECT_FALSE(is_refused(narrow, {100, {}}, {103, {}, false}));
   EXPECT_TRUE(is_refused(narrow, {100, {}}, {103, {}, true}));

@@ -7,8 +7,8 @@
 namespace bench {
 namespace {
 
-constexpr std::array<std::string_view, 8> names{"exact",    "normal",  "offset", "two_valued",
-                                                "constant", "clipped", "huge",   "tiny"};
+constexpr std::array<std::string_view, 9> names{"exact",   "normal", "offset", "two_valued", "constant",
+                                                "clipped", "sparse", "huge",   "tiny"};
 
 std::uint64_t mix(std::uint64_t value) {
   value *= 0x9E3779B97F4A7C15u;
@@ -67,6 +67,8 @@ float normal_x(Data data, std::int64_t channel, float deviate) {
       return mean + 0.1f;
     case Data::clipped:
       return std::max(value, 0.0f);
+    case Data::sparse:
+      return std::max(sigma * (deviate - 3.0f), 0.0f);
     case Data::huge:
       return std::ldexp(value, 50);
     case Data::tiny:
@@ -85,8 +87,6 @@ auto normal_generator(std::uint64_t seed) {
 }  // namespace
 
 std::string_view name(Data data) { return names[static_cast<std::size_t>(data)]; }
-
-bool ordinary(Data data) { return data != Data::offset && data != Data::huge && data != Data::tiny; }
 
 void fill_x(Data data, const Geometry& geometry, float* x) {
   if (data == Data::exact) {

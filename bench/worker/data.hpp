@@ -16,18 +16,16 @@ enum class Data {
   two_valued,  ///< +-a
   constant,    ///< one value a channel
   clipped,     ///< normal, what is negative made 0
+  sparse,      ///< normal, its mean three sigma below 0, what is negative made 0
   huge,        ///< normal, times 2^50
   tiny,        ///< normal, times 2^-60
 };
 
 /// Those on which accuracy is measured.
 inline constexpr std::array random_and_adversarial{Data::normal,  Data::offset, Data::two_valued, Data::constant,
-                                                   Data::clipped, Data::huge,   Data::tiny};
+                                                   Data::clipped, Data::sparse, Data::huge,       Data::tiny};
 
 std::string_view name(Data data);
-
-/// Whether the tighter of the contract's two bounds for the variance is promised: "ordinary data".
-bool ordinary(Data data);
 
 /// Fill a tensor, its pad lanes with zeros. The same values for any number of threads.
 void fill_x(Data data, const Geometry& geometry, float* x);

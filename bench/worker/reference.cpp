@@ -31,7 +31,8 @@ Deviation worst(std::string_view output, const std::vector<std::vector<double>>&
   for (std::size_t c = 0; c < bound_in_ulp.size(); ++c) {
     const double in_ulp = maximum[error_in_s][c] / ulp;
     deviation.ulp = std::max(deviation.ulp, in_ulp);
-    deviation.relative = std::max(deviation.relative, in_magnitudes(maximum[error][c], maximum[magnitude][c]));
+    const double largest = maximum[magnitude][c];
+    if (largest > 0) deviation.relative = std::max(deviation.relative, in_magnitudes(maximum[error][c], largest));
     deviation.of_bound = std::max(deviation.of_bound, in_magnitudes(in_ulp, bound_in_ulp[c]));
   }
   return deviation;
@@ -195,7 +196,7 @@ Reference reference_of(const Case& test_case, const Geometry& geometry, const Te
 }
 
 std::vector<Deviation> deviations(const Case& test_case, const Geometry& geometry, const Tensors& tensors,
-                                  const Reference& reference, bool ordinary_data) {
+                                  const Reference& reference) {
   const Statistics& statistics = reference.statistics;
   const auto everywhere = [&](double bound) { return std::vector<double>(statistics.mean.size(), bound); };
   std::vector<Deviation> all;
@@ -205,13 +206,17 @@ std::vector<Deviation> deviations(const Case& test_case, const Geometry& geometr
     all.push_back(y_deviation(geometry, tensors, reference));
   }
   if (test_case.computes_statistics()) {
-    std::vector<double> s;
+    std::vector<double> s_of_mean;
     for (std::size_t c = 0; c < statistics.mean.size(); ++c) {
-      s.push_back(std::max(std::abs(statistics.mean[c]), std::sqrt(statistics.variance[c])));
+      s_of_mean.push_back(std::max(std::abs(statistics.mean[c]), std::sqrt(statistics.variance[c])));
     }
-    all.push_back(channel_deviation("mean", geometry.channels, tensors.out_mean, statistics.mean, s, everywhere(2)));
+    all.push_back(
+        channel_deviation("mean", geometry.channels, tensors.out_mean, statistics.mean, s_of_mean, everywhere(2)));
+    // Floats below the least normal one are as far apart as that one's neighbours.
+    std::vector<double> s_of_variance = statistics.variance;
+    for (double& s : s_of_variance) s = s > 0 ? std::max(s, double{std::numeric_limits<float>::min()}) : 0;
     all.push_back(channel_deviation("variance", geometry.channels, tensors.out_variance, statistics.variance,
-                                    statistics.variance, bound_by_kappa(ordinary_data ? 4 : 10, statistics)));
+                                    s_of_variance, bound_by_kappa(4, statistics)));
   }
   if (test_case.computes_dgamma()) {
     all.push_back(channel_deviation("dgamma", geometry.channels, tensors.dgamma, reference.sum_dy_xhat,

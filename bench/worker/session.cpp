@@ -12,11 +12,11 @@ namespace bench {
 namespace {
 
 std::vector<Deviation> deviations_of(Contender& contender, const Case& test_case, const Tensors& tensors,
-                                     const Reference& reference, Data data) {
+                                     const Reference& reference) {
   const Geometry geometry = geometry_of(test_case);
   poison_outputs(geometry, tensors);
   contender.run();
-  return deviations(test_case, geometry, tensors, reference, ordinary(data));
+  return deviations(test_case, geometry, tensors, reference);
 }
 
 void add_failures(nlohmann::json& failures, const char* contender, const std::vector<Deviation>& all,
@@ -90,8 +90,8 @@ nlohmann::json Session::compare(const Case& test_case, int repetitions, bool ver
     // oneDNN promises no bound; on exact data its error is rounding alone, and this far off is a wrong result.
     constexpr double onednn_most_of_bound = 16;
     const Reference reference = reference_of(test_case, geometry_of(test_case), tensors, statistics_);
-    add_failures(result["failures"], "xbn", deviations_of(xbn, test_case, tensors, reference, Data::exact), 1);
-    add_failures(result["failures"], "oneDNN", deviations_of(onednn, test_case, tensors, reference, Data::exact),
+    add_failures(result["failures"], "xbn", deviations_of(xbn, test_case, tensors, reference), 1);
+    add_failures(result["failures"], "oneDNN", deviations_of(onednn, test_case, tensors, reference),
                  onednn_most_of_bound);
     if (!result["failures"].empty()) return result;
   }
@@ -112,8 +112,8 @@ nlohmann::json Session::parity(const Case& test_case) {
     const Reference reference = reference_of(test_case, geometry_of(test_case), tensors, statistics_);
     answer["implementation"] = onednn.implementation();
     answer["results"].push_back({{"data", name(data)},
-                                 {"xbn", to_json(deviations_of(xbn, test_case, tensors, reference, data))},
-                                 {"onednn", to_json(deviations_of(onednn, test_case, tensors, reference, data))}});
+                                 {"xbn", to_json(deviations_of(xbn, test_case, tensors, reference))},
+                                 {"onednn", to_json(deviations_of(onednn, test_case, tensors, reference))}});
   }
   return answer;
 }

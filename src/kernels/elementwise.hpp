@@ -53,30 +53,18 @@ struct ApplyScale {
 template <class Operation>
 struct Coefficients {
   const float* of[Operation::kCoefficients];
-
-  Coefficients at(Index channel) const {
-    Coefficients result = *this;
-    for (const float*& coefficient : result.of) coefficient += channel;
-    return result;
-  }
 };
 
 template <class Operation>
 struct Streams {
   const float* source[Operation::kSources];
   float* destination;
-
-  Streams at(Index offset) const {
-    Streams result = *this;
-    for (const float*& from : result.source) from += offset;
-    result.destination += offset;
-    return result;
-  }
 };
 
 template <class A, class Operation>
 inline Lanes<A> compute_at(const Streams<Operation>& streams, Index offset, const Lanes<A>* coefficient) {
   Lanes<A> source[Operation::kSources];
+#pragma GCC unroll 2
   for (int i = 0; i < Operation::kSources; ++i) source[i] = Lanes<A>::load(streams.source[i] + offset);
   return Operation::template compute<A>(source, coefficient);
 }
@@ -84,6 +72,7 @@ inline Lanes<A> compute_at(const Streams<Operation>& streams, Index offset, cons
 template <class A, class Operation>
 inline void compute_first(const Streams<Operation>& streams, Index offset, Index count, const Lanes<A>* coefficient) {
   Lanes<A> source[Operation::kSources];
+#pragma GCC unroll 2
   for (int i = 0; i < Operation::kSources; ++i) source[i] = Lanes<A>::load_first(streams.source[i] + offset, count);
   Operation::template compute<A>(source, coefficient).store_first(streams.destination + offset, count);
 }
@@ -116,7 +105,9 @@ inline void apply_run(const Streams<Operation>& streams, Index length, const Lan
   constexpr Index kUnroll = 4;
   for (; i + kUnroll * kLanes <= length; i += kUnroll * kLanes) {
     Lanes<A> result[kUnroll];
+#pragma GCC unroll 4
     for (Index k = 0; k < kUnroll; ++k) result[k] = compute_at<A>(streams, i + k * kLanes, coefficient);
+#pragma GCC unroll 4
     for (Index k = 0; k < kUnroll; ++k) put<A, kStore>(result[k], streams.destination + i + k * kLanes);
   }
   for (; i + kLanes <= length; i += kLanes) {
@@ -144,11 +135,14 @@ template <class A, class Operation, Store kStore, Index kRows>
 inline void apply_row_band(const RowStreams<Operation>& rows, Index first_row, Index lanes,
                            const Coefficients<Operation>& coefficients) {
   Streams<Operation> streams[kRows];
+#pragma GCC unroll 4
   for (Index r = 0; r < kRows; ++r) streams[r] = rows.row(first_row + r);
   Lanes<A> coefficient[Operation::kCoefficients];
   Index lane = 0;
   for (; lane + kLanes <= lanes; lane += kLanes) {
+#pragma GCC unroll 4
     for (int i = 0; i < Operation::kCoefficients; ++i) coefficient[i] = Lanes<A>::load(coefficients.of[i] + lane);
+#pragma GCC unroll 4
     for (Index r = 0; r < kRows; ++r) {
       put<A, kStore>(compute_at<A>(streams[r], lane, coefficient), streams[r].destination + lane);
     }

@@ -307,7 +307,7 @@ struct Interleaved {
       }
       if (extent.pad > 0) {
         for (Index r = 0; r < even; ++r) {
-          Lanes<A>::zero().store_first(row(destination, index + r) + extent.channels, extent.pad);
+          Lanes<A>::all(0).store_first(row(destination, index + r) + extent.channels, extent.pad);
         }
       }
       done += even;

@@ -14,6 +14,22 @@ inline void add_to(double* sums, const DoubleLanes<A>& value) {
   (DoubleLanes<A>::load(sums) + value).store(sums);
 }
 
+// One row of 16 lanes of each source, or the first `count` lanes of it and zeros.
+template <class A>
+struct WholeRow {
+  const float* const* data;
+  Lanes<A> lanes(int source) const { return Lanes<A>::load(data[source]); }
+  DoubleLanes<A> widened(int source) const { return load_widened<DoubleLanes<A>>(data[source]); }
+};
+
+template <class A>
+struct PartialRow {
+  const float* const* data;
+  Index count;
+  Lanes<A> lanes(int source) const { return Lanes<A>::load_first(data[source], count); }
+  DoubleLanes<A> widened(int source) const { return widen(lanes(source)); }
+};
+
 // A reduction names its sources and sums, holds the sums of one block, says how one row of lanes enters them, and adds
 // them to the sums in double. Lanes that are masked out are zero in every source and in `center`, and add zero.
 
@@ -24,18 +40,19 @@ struct MomentsReduction {
 
   template <class A>
   struct Block {
-    Lanes<A> deviations = Lanes<A>::zero();
-    Lanes<A> squares = Lanes<A>::zero();
+    Lanes<A> deviations = Lanes<A>::all(0);
+    Lanes<A> squares = Lanes<A>::all(0);
 
-    void add(const Lanes<A>* source, const Lanes<A>& center) {
-      const Lanes<A> deviation = source[0] - center;
+    template <class Row>
+    void add(const Row& row, const Lanes<A>& center) {
+      const Lanes<A> deviation = row.lanes(0) - center;
       deviations = deviations + deviation;
       squares = fma(deviation, deviation, squares);
     }
 
     void finish(double* const* sums, Index offset) const {
-      add_to(sums[0] + offset, DoubleLanes<A>::widen(deviations));
-      add_to(sums[1] + offset, DoubleLanes<A>::widen(squares));
+      add_to(sums[0] + offset, widen(deviations));
+      add_to(sums[1] + offset, widen(squares));
     }
   };
 };
@@ -49,22 +66,23 @@ struct GradientReduction {
 
   template <class A>
   struct Block {
-    DoubleLanes<A> gradients = DoubleLanes<A>::zero();
-    DoubleLanes<A> products = DoubleLanes<A>::zero();
-    Lanes<A> deviations = Lanes<A>::zero();
+    DoubleLanes<A> gradients = DoubleLanes<A>::all(0);
+    DoubleLanes<A> products = DoubleLanes<A>::all(0);
+    Lanes<A> deviations = Lanes<A>::all(0);
 
-    void add(const Lanes<A>* source, const Lanes<A>& center) {
-      const Lanes<A> deviation = source[1] - center;
-      const DoubleLanes<A> gradient = DoubleLanes<A>::widen(source[0]);
+    template <class Row>
+    void add(const Row& row, const Lanes<A>& center) {
+      const Lanes<A> deviation = row.lanes(1) - center;
+      const DoubleLanes<A> gradient = row.widened(0);
       gradients = gradients + gradient;
-      products = fma(gradient, DoubleLanes<A>::widen(deviation), products);
+      products = fma(gradient, widen(deviation), products);
       deviations = deviations + deviation;
     }
 
     void finish(double* const* sums, Index offset) const {
       add_to(sums[0] + offset, gradients);
       add_to(sums[1] + offset, products);
-      add_to(sums[2] + offset, DoubleLanes<A>::widen(deviations));
+      add_to(sums[2] + offset, widen(deviations));
     }
   };
 };
@@ -76,8 +94,11 @@ struct SumReduction {
 
   template <class A>
   struct Block {
-    DoubleLanes<A> sum = DoubleLanes<A>::zero();
-    void add(const Lanes<A>* source, const Lanes<A>&) { sum = sum + DoubleLanes<A>::widen(source[0]); }
+    DoubleLanes<A> sum = DoubleLanes<A>::all(0);
+    template <class Row>
+    void add(const Row& row, const Lanes<A>&) {
+      sum = sum + row.widened(0);
+    }
     void finish(double* const* sums, Index offset) const { add_to(sums[0] + offset, sum); }
   };
 };
@@ -96,7 +117,8 @@ struct Sums {
 // Streams are independent blocks that run side by side, which changes no sum: it only fills the pipelines. As many as
 // the registers hold.
 template <class A, class Reduction>
-inline constexpr int kStreams = Lanes<A>::kParts == 1 ? 4 : (Lanes<A>::kParts == 2 && Reduction::kSums < 3 ? 2 : 1);
+inline constexpr int kStreams = std::is_same_v<A, Avx512> ? 4
+                                                          : (std::is_same_v<A, Avx2>&& Reduction::kSums < 3 ? 2 : 1);
 
 // Distances from a stream to the next.
 struct StreamStep {
@@ -112,27 +134,32 @@ inline void add_block(const Rows<Reduction::kSources>& rows, Index count, Index 
   constexpr int kSources = Reduction::kSources;
   typename Reduction::template Block<A> blocks[kStreamCount];
   Lanes<A> about[kStreamCount];
+#pragma GCC unroll 4
   for (int k = 0; k < kStreamCount; ++k) {
     const float* from = center + k * step.center;
     about[k] = kPartial ? Lanes<A>::load_first(from, lanes) : Lanes<A>::load(from);
   }
   for (Index row = 0; row < count; ++row) {
+#pragma GCC unroll 4
     for (int k = 0; k < kStreamCount; ++k) {
-      Lanes<A> source[kSources];
+      const float* data[kSources];
+#pragma GCC unroll 2
       for (int i = 0; i < kSources; ++i) {
-        const float* from = rows.data[i] + (row + k * step.rows) * rows.stride[i] + k * step.lanes;
-        source[i] = kPartial ? Lanes<A>::load_first(from, lanes) : Lanes<A>::load(from);
+        data[i] = rows.data[i] + (row + k * step.rows) * rows.stride[i] + k * step.lanes;
       }
-      blocks[k].add(source, about[k]);
+      if constexpr (kPartial) {
+        blocks[k].add(PartialRow<A>{data, lanes}, about[k]);
+      } else {
+        blocks[k].add(WholeRow<A>{data}, about[k]);
+      }
     }
   }
   if (tail > 0) {
-    Lanes<A> source[kSources];
-    for (int i = 0; i < kSources; ++i) {
-      source[i] = Lanes<A>::load_first(rows.data[i] + count * rows.stride[i], tail);
-    }
-    blocks[0].add(source, Lanes<A>::load_first(center, tail));
+    const float* data[kSources];
+    for (int i = 0; i < kSources; ++i) data[i] = rows.data[i] + count * rows.stride[i];
+    blocks[0].add(PartialRow<A>{data, tail}, Lanes<A>::load_first(center, tail));
   }
+#pragma GCC unroll 4
   for (int k = 0; k < kStreamCount; ++k) blocks[k].finish(sums.sum, k * step.center);
 }
 

@@ -18,13 +18,8 @@ using Avx2 = xsimd::fma3<xsimd::avx2>;
 using Avx512 = xsimd::avx512bw;
 
 template <class A>
-using Batch = xsimd::batch<float, A>;
-
-template <class A>
-using DoubleBatch = xsimd::batch<double, A>;
-
-template <class A>
-inline Batch<A> fused_multiply_add(Batch<A> a, Batch<A> b, Batch<A> c) {
+inline xsimd::batch<float, A> fused_multiply_add(xsimd::batch<float, A> a, xsimd::batch<float, A> b,
+                                                 xsimd::batch<float, A> c) {
   if constexpr (std::is_same_v<A, Avx512>) {
     return _mm512_fmadd_ps(a, b, c);  // xsimd 8.1 has none for AVX-512 and would round twice
   } else if constexpr (std::is_same_v<A, Avx2>) {
@@ -35,7 +30,8 @@ inline Batch<A> fused_multiply_add(Batch<A> a, Batch<A> b, Batch<A> c) {
 }
 
 template <class A>
-inline DoubleBatch<A> fused_multiply_add(DoubleBatch<A> a, DoubleBatch<A> b, DoubleBatch<A> c) {
+inline xsimd::batch<double, A> fused_multiply_add(xsimd::batch<double, A> a, xsimd::batch<double, A> b,
+                                                  xsimd::batch<double, A> c) {
   if constexpr (std::is_same_v<A, Avx512>) {
     return _mm512_fmadd_pd(a, b, c);
   } else if constexpr (std::is_same_v<A, Avx2>) {
@@ -45,190 +41,153 @@ inline DoubleBatch<A> fused_multiply_add(DoubleBatch<A> a, DoubleBatch<A> b, Dou
   }
 }
 
-template <class A>
-struct Lanes {
-  static constexpr Index kPartLanes = static_cast<Index>(Batch<A>::size);
-  static constexpr Index kParts = kLanes / kPartLanes;
+// kCount numbers in registers: one batch, or two halves. Halves and not an array, which compilers leave in memory.
+template <class A, class T, Index kCount, bool kOneBatch = (kCount == static_cast<Index>(xsimd::batch<T, A>::size))>
+struct Pack;
 
-  Batch<A> part[kParts];
+template <class A, class T, Index kCount>
+struct Pack<A, T, kCount, true> {
+  using Batch = xsimd::batch<T, A>;
 
-  static Lanes zero() { return all(0.0F); }
+  Batch batch;
 
-  static Lanes all(float value) {
-    Lanes result;
-    for (Index i = 0; i < kParts; ++i) result.part[i] = Batch<A>(value);
-    return result;
-  }
+  static Pack all(T value) { return {Batch(value)}; }
+  static Pack load(const T* from) { return {Batch::load_unaligned(from)}; }
+  void store(T* to) const { batch.store_unaligned(to); }
 
-  static Lanes load(const float* from) {
-    Lanes result;
-    for (Index i = 0; i < kParts; ++i) result.part[i] = Batch<A>::load_unaligned(from + i * kPartLanes);
-    return result;
-  }
-
-  // The first `count` lanes from memory, the others zero; memory behind them is not read.
-  static Lanes load_first(const float* from, Index count) {
-    Lanes result;
-    for (Index i = 0; i < kParts; ++i) {
-      const Index wanted = count - i * kPartLanes;
-      if (wanted >= kPartLanes) {
-        result.part[i] = Batch<A>::load_unaligned(from + i * kPartLanes);
-      } else if (wanted <= 0) {
-        result.part[i] = Batch<A>(0.0F);
-      } else {
-        result.part[i] = load_part(from + i * kPartLanes, wanted);
-      }
-    }
-    return result;
-  }
-
-  void store(float* to) const {
-    for (Index i = 0; i < kParts; ++i) part[i].store_unaligned(to + i * kPartLanes);
-  }
-
-  void store_first(float* to, Index count) const {
-    for (Index i = 0; i < kParts; ++i) {
-      const Index wanted = count - i * kPartLanes;
-      if (wanted >= kPartLanes) {
-        part[i].store_unaligned(to + i * kPartLanes);
-      } else if (wanted > 0) {
-        store_part(part[i], to + i * kPartLanes, wanted);
-      }
-    }
-  }
-
-  // `to` must be aligned to 64 bytes.
-  void stream(float* to) const {
-    for (Index i = 0; i < kParts; ++i) {
-      if constexpr (std::is_same_v<A, Avx512>) {
-        _mm512_stream_ps(to, part[i]);
-      } else if constexpr (std::is_same_v<A, Avx2>) {
-        _mm256_stream_ps(to + i * kPartLanes, part[i]);
-      } else {
-        _mm_stream_ps(to + i * kPartLanes, part[i]);
-      }
-    }
-  }
-
-  friend Lanes operator+(const Lanes& a, const Lanes& b) {
-    Lanes result;
-    for (Index i = 0; i < kParts; ++i) result.part[i] = a.part[i] + b.part[i];
-    return result;
-  }
-
-  friend Lanes operator-(const Lanes& a, const Lanes& b) {
-    Lanes result;
-    for (Index i = 0; i < kParts; ++i) result.part[i] = a.part[i] - b.part[i];
-    return result;
-  }
-
-  friend Lanes operator*(const Lanes& a, const Lanes& b) {
-    Lanes result;
-    for (Index i = 0; i < kParts; ++i) result.part[i] = a.part[i] * b.part[i];
-    return result;
-  }
-
-  // a * b + c, rounded once wherever the instruction set can.
-  friend Lanes fma(const Lanes& a, const Lanes& b, const Lanes& c) {
-    Lanes result;
-    for (Index i = 0; i < kParts; ++i) result.part[i] = fused_multiply_add<A>(a.part[i], b.part[i], c.part[i]);
-    return result;
-  }
-
- private:
-  static __m256i avx2_mask(Index count) {
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-  }
-
-  // 0 < count < kPartLanes
-  static Batch<A> load_part(const float* from, Index count) {
+  static Pack load_first(const T* from, Index count) {
+    if (count >= kCount) return load(from);
+    if (count <= 0) return all(0);
     if constexpr (std::is_same_v<A, Avx512>) {
-      return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << count) - 1U), from);
+      return {_mm512_maskz_loadu_ps(first_lanes_mask(count), from)};
     } else if constexpr (std::is_same_v<A, Avx2>) {
-      return _mm256_maskload_ps(from, avx2_mask(count));
+      return {_mm256_maskload_ps(from, first_lanes_mask(count))};
     } else {
-      alignas(16) float lanes[4] = {};
+      alignas(16) T lanes[kCount] = {};
       for (Index i = 0; i < count; ++i) lanes[i] = from[i];
-      return Batch<A>::load_aligned(lanes);
+      return {Batch::load_aligned(lanes)};
     }
   }
 
-  static void store_part(Batch<A> value, float* to, Index count) {
+  void store_first(T* to, Index count) const {
+    if (count >= kCount) return store(to);
+    if (count <= 0) return;
     if constexpr (std::is_same_v<A, Avx512>) {
-      _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1U << count) - 1U), value);
+      _mm512_mask_storeu_ps(to, first_lanes_mask(count), batch);
     } else if constexpr (std::is_same_v<A, Avx2>) {
-      _mm256_maskstore_ps(to, avx2_mask(count), value);
+      _mm256_maskstore_ps(to, first_lanes_mask(count), batch);
     } else {
-      alignas(16) float lanes[4];
-      value.store_aligned(lanes);
+      alignas(16) T lanes[kCount];
+      batch.store_aligned(lanes);
       for (Index i = 0; i < count; ++i) to[i] = lanes[i];
     }
   }
-};
 
-// 16 lanes in double.
-template <class A>
-struct DoubleLanes {
-  static constexpr Index kPartLanes = static_cast<Index>(DoubleBatch<A>::size);
-  static constexpr Index kParts = kLanes / kPartLanes;
-
-  DoubleBatch<A> part[kParts];
-
-  static DoubleLanes zero() {
-    DoubleLanes result;
-    for (Index i = 0; i < kParts; ++i) result.part[i] = DoubleBatch<A>(0.0);
-    return result;
-  }
-
-  static DoubleLanes load(const double* from) {
-    DoubleLanes result;
-    for (Index i = 0; i < kParts; ++i) result.part[i] = DoubleBatch<A>::load_unaligned(from + i * kPartLanes);
-    return result;
-  }
-
-  void store(double* to) const {
-    for (Index i = 0; i < kParts; ++i) part[i].store_unaligned(to + i * kPartLanes);
-  }
-
-  static DoubleLanes widen(const Lanes<A>& narrow) {
-    DoubleLanes result;
-    for (Index i = 0; i < Lanes<A>::kParts; ++i) {
-      if constexpr (std::is_same_v<A, Avx512>) {
-        const __m512 value = narrow.part[i];
-        result.part[2 * i] = _mm512_cvtps_pd(_mm512_castps512_ps256(value));
-        result.part[2 * i + 1] = _mm512_cvtps_pd(_mm512_extractf32x8_ps(value, 1));
-      } else if constexpr (std::is_same_v<A, Avx2>) {
-        const __m256 value = narrow.part[i];
-        result.part[2 * i] = _mm256_cvtps_pd(_mm256_castps256_ps128(value));
-        result.part[2 * i + 1] = _mm256_cvtps_pd(_mm256_extractf128_ps(value, 1));
-      } else {
-        const __m128 value = narrow.part[i];
-        result.part[2 * i] = _mm_cvtps_pd(value);
-        result.part[2 * i + 1] = _mm_cvtps_pd(_mm_movehl_ps(value, value));
-      }
+  void stream(T* to) const {
+    if constexpr (std::is_same_v<A, Avx512>) {
+      _mm512_stream_ps(to, batch);
+    } else if constexpr (std::is_same_v<A, Avx2>) {
+      _mm256_stream_ps(to, batch);
+    } else {
+      _mm_stream_ps(to, batch);
     }
-    return result;
   }
 
-  friend DoubleLanes operator+(const DoubleLanes& a, const DoubleLanes& b) {
-    DoubleLanes result;
-    for (Index i = 0; i < kParts; ++i) result.part[i] = a.part[i] + b.part[i];
-    return result;
+  friend Pack operator+(const Pack& a, const Pack& b) { return {a.batch + b.batch}; }
+  friend Pack operator-(const Pack& a, const Pack& b) { return {a.batch - b.batch}; }
+  friend Pack operator*(const Pack& a, const Pack& b) { return {a.batch * b.batch}; }
+  friend Pack fma(const Pack& a, const Pack& b, const Pack& c) {
+    return {fused_multiply_add<A>(a.batch, b.batch, c.batch)};
   }
 
-  friend DoubleLanes fma(const DoubleLanes& a, const DoubleLanes& b, const DoubleLanes& c) {
-    DoubleLanes result;
-    for (Index i = 0; i < kParts; ++i) result.part[i] = fused_multiply_add<A>(a.part[i], b.part[i], c.part[i]);
-    return result;
+ private:
+  static auto first_lanes_mask(Index count) {
+    if constexpr (std::is_same_v<A, Avx512>) {
+      return static_cast<__mmask16>((1U << count) - 1U);
+    } else {
+      return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    }
   }
 };
+
+template <class A, class T, Index kCount>
+struct Pack<A, T, kCount, false> {
+  static constexpr Index kHalf = kCount / 2;
+  using Half = Pack<A, T, kHalf>;
+
+  Half low;
+  Half high;
+
+  static Pack all(T value) { return {Half::all(value), Half::all(value)}; }
+  static Pack load(const T* from) { return {Half::load(from), Half::load(from + kHalf)}; }
+  static Pack load_first(const T* from, Index count) {
+    return {Half::load_first(from, count), Half::load_first(from + kHalf, count - kHalf)};
+  }
+  void store(T* to) const {
+    low.store(to);
+    high.store(to + kHalf);
+  }
+  void store_first(T* to, Index count) const {
+    low.store_first(to, count);
+    high.store_first(to + kHalf, count - kHalf);
+  }
+  void stream(T* to) const {
+    low.stream(to);
+    high.stream(to + kHalf);
+  }
+
+  friend Pack operator+(const Pack& a, const Pack& b) { return {a.low + b.low, a.high + b.high}; }
+  friend Pack operator-(const Pack& a, const Pack& b) { return {a.low - b.low, a.high - b.high}; }
+  friend Pack operator*(const Pack& a, const Pack& b) { return {a.low * b.low, a.high * b.high}; }
+  friend Pack fma(const Pack& a, const Pack& b, const Pack& c) {
+    return {fma(a.low, b.low, c.low), fma(a.high, b.high, c.high)};
+  }
+};
+
+// The 16 lanes. load_first takes the first `count` of them from memory, the others are zero and memory behind is not
+// read; store_first likewise; stream wants memory aligned to 64 bytes.
+template <class A>
+using Lanes = Pack<A, float, kLanes>;
+
+template <class A>
+using DoubleLanes = Pack<A, double, kLanes>;
+
+template <class A, Index kCount>
+inline Pack<A, double, kCount> widen(const Pack<A, float, kCount, true>& narrow) {
+  if constexpr (std::is_same_v<A, Avx512>) {
+    const __m512 value = narrow.batch;
+    return {{_mm512_cvtps_pd(_mm512_castps512_ps256(value))}, {_mm512_cvtps_pd(_mm512_extractf32x8_ps(value, 1))}};
+  } else if constexpr (std::is_same_v<A, Avx2>) {
+    const __m256 value = narrow.batch;
+    return {{_mm256_cvtps_pd(_mm256_castps256_ps128(value))}, {_mm256_cvtps_pd(_mm256_extractf128_ps(value, 1))}};
+  } else {
+    const __m128 value = narrow.batch;
+    return {{_mm_cvtps_pd(value)}, {_mm_cvtps_pd(_mm_movehl_ps(value, value))}};
+  }
+}
+
+template <class A, Index kCount>
+inline Pack<A, double, kCount> widen(const Pack<A, float, kCount, false>& narrow) {
+  return {widen(narrow.low), widen(narrow.high)};
+}
+
+// The same of numbers in memory, without a detour through one wide register.
+template <class Wide>
+inline Wide load_widened(const float* from) {
+  if constexpr (requires(Wide wide) { wide.low; }) {
+    using Half = typename Wide::Half;
+    return {load_widened<Half>(from), load_widened<Half>(from + Wide::kHalf)};
+  } else if constexpr (std::is_same_v<typename Wide::Batch, xsimd::batch<double, Avx512>>) {
+    return {_mm512_cvtps_pd(_mm256_loadu_ps(from))};
+  } else if constexpr (std::is_same_v<typename Wide::Batch, xsimd::batch<double, Avx2>>) {
+    return {_mm256_cvtps_pd(_mm_loadu_ps(from))};
+  } else {
+    return {_mm_cvtps_pd(_mm_castpd_ps(_mm_load_sd(reinterpret_cast<const double*>(from))))};
+  }
+}
 
 // Orders streaming stores before what the thread does next.
 inline void stream_fence() { _mm_sfence(); }
-
-inline bool aligned_for_streaming(const void* address) {
-  return (reinterpret_cast<std::uintptr_t>(address) & 63U) == 0;
-}
 
 }  // namespace
 }  // namespace xbn::kernels
