@@ -199,7 +199,6 @@ void validate(const Problem& problem, const FinaliseGradientArgs& args) {
     memory.read("sums.x", args.sums->x);
   }
   memory.read("gamma", args.gamma, Presence::optional);
-  memory.read("mean", args.mean);
   memory.read("variance", args.variance);
   memory.written("dgamma", args.dgamma, Presence::optional);
   memory.written("dbeta", args.dbeta, Presence::optional);

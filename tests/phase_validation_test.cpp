@@ -211,7 +211,6 @@ TEST(PhaseValidation, OfFinalisingGradientSums) {
   FinaliseGradientCall legal;
   legal.sums = sums_in(s, 4);
   legal.args.gamma = s.array();
-  legal.args.mean = s.array();
   legal.args.variance = s.array();
   legal.args.dgamma = s.array();
   legal.args.dbeta = s.array();
@@ -230,7 +229,6 @@ TEST(PhaseValidation, OfFinalisingGradientSums) {
                      {[](C& c) { c.sums.dy = nullptr; }, "sums.dy", "null"},
                      {[](C& c) { c.sums.dy_x = nullptr; }, "sums.dy_x", "null"},
                      {[](C& c) { c.sums.x = nullptr; }, "sums.x", "null"},
-                     {[](C& c) { c.args.mean = nullptr; }, "mean", "null"},
                      {[](C& c) { c.args.variance = nullptr; }, "variance", "null"},
                      {[](C& c) { c.args.a = nullptr; }, "a", "null"},
                      {[](C& c) { c.args.b = nullptr; }, "b", "null"},

@@ -330,12 +330,13 @@ TEST(Validation, OfBackwardLetsDxBeDyOrX) {
   EXPECT_NO_THROW(s.object.backward(s.legal));
 }
 
-TEST(Validation, OfBackwardNeedsXWhereItIsRead) {
+TEST(Validation, OfBackwardNeedsXAndMeanWhereTheyAreRead) {
   BackwardSetting s;
   s.legal.x = {};
   s.legal.statistics = Statistics::given;
   EXPECT_EQ(message_of([&] { s.object.backward(s.legal); }), "x must not be null, was null");
   s.legal.dgamma = nullptr;
+  s.legal.mean = nullptr;
   EXPECT_NO_THROW(s.object.backward(s.legal));
   // Nor may an x that is not read stand in the way of dx.
   s.legal.x = Input(s.legal.dx.data + 1);

@@ -107,8 +107,8 @@ enum class Statistics {
   given,  ///< constants (frozen batch norm): dx = gamma * dy / sqrt(variance + epsilon).
 };
 
-/// Any of dx, dgamma, dbeta may be null: it is then not computed. With given statistics x is read only for dgamma and
-/// may otherwise be null.
+/// Any of dx, dgamma, dbeta may be null: it is then not computed. With given statistics x and mean are read only for
+/// dgamma, and may otherwise be null.
 struct Backward {
   Statistics statistics = Statistics::batch;
   Input x;
@@ -175,7 +175,6 @@ struct FinaliseGradientArgs {
   Statistics statistics = Statistics::batch;
   const GradientSums* sums = nullptr;
   const float* gamma = nullptr;
-  const float* mean = nullptr;
   const float* variance = nullptr;
   float* dgamma = nullptr;
   float* dbeta = nullptr;
