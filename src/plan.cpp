@@ -94,19 +94,20 @@ Schedule make_schedule(const Problem& problem, const Tiling& tiling, const Cache
     const Index wanted = tiling.family == Family::planar
                              ? std::clamp<Index>(round_up(divide_up(kRunBytes, run), granule), granule, kMaxGroup)
                              : granule;
-    const Index in_private = private_bytes / 2 / one_channel;
-    if (in_private >= wanted && balanced(divide_up(problem.channels, wanted), threads)) {
+    // A slab that one thread has to itself needs no waiting for others; one that all share is smaller for each.
+    const bool spread = balanced(divide_up(problem.channels, wanted), threads);
+    const Index in_private = private_bytes * 3 / 4 / one_channel;
+    const Index in_all_private = private_bytes * 3 / 4 * threads / one_channel;
+    const Index in_shared = shared_bytes / 2 / threads / one_channel;
+    if (spread && in_private >= wanted) {
       const Index limit = tiling.family == Family::planar ? std::min(in_private, kMaxGroup) : in_private;
       schedule.slab_channels = even_slab(problem.channels, limit, threads, granule);
       schedule.private_slabs = true;
-    } else if (threads > 1 && wanted * one_channel / threads <= private_bytes * 3 / 4) {
-      const Index limit = private_bytes * 3 / 4 * threads / one_channel;
-      schedule.slab_channels = std::min(problem.channels, std::max(wanted, limit / granule * granule));
-      schedule.private_slabs = false;
-    } else if (threads > 1 && wanted * one_channel * threads <= shared_bytes / 2 &&
-               balanced(divide_up(problem.channels, wanted), threads)) {
+    } else if (spread && in_shared >= wanted) {
       schedule.slab_channels = even_slab(problem.channels, wanted, threads, granule);
       schedule.private_slabs = true;
+    } else if (in_all_private >= wanted) {
+      schedule.slab_channels = std::min(problem.channels, in_all_private / granule * granule);
     } else {
       schedule.slab_channels = std::min(problem.channels, wanted);
     }

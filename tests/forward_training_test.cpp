@@ -79,7 +79,7 @@ INSTANTIATE_TEST_SUITE_P(Isa, ForwardTrainingTest, testing::ValuesIn(compiled_is
 
 class LargeForwardTrainingTest : public ForwardTrainingTest {};
 
-TEST_P(LargeForwardTrainingTest, BenchdnnRegressions) { check_each(large_shapes(), Data::exact); }
+TEST_P(LargeForwardTrainingTest, LargeShapes) { check_each(large_shapes(), Data::exact); }
 
 INSTANTIATE_TEST_SUITE_P(Isa, LargeForwardTrainingTest, testing::Values(supported_isas().back()), isa_name);
 

@@ -42,7 +42,8 @@ const std::vector<Shape>& benchdnn_shapes() {
 }
 
 const std::vector<Shape>& large_shapes() {
-  static const std::vector<Shape> shapes{{88, 600, 256}, {88, 980, 256}, {88, 800, 256}, {88, 900, 256}};
+  static const std::vector<Shape> shapes{{88, 600, 256}, {88, 980, 256}, {88, 800, 256},
+                                         {88, 900, 256}, {3, 1, 800001}, {70000, 64, 1}};
   return shapes;
 }
 

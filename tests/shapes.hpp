@@ -10,7 +10,7 @@ namespace xbn::test {
 /// The problems of benchdnn's sets 1d, 2d, 3d, ci and regressions, save those of large_shapes.
 const std::vector<Shape>& benchdnn_shapes();
 
-/// benchdnn's regressions with a batch of 88.
+/// benchdnn's regressions with a batch of 88, and channels of hundreds of tiles in every layout.
 const std::vector<Shape>& large_shapes();
 
 /// The layers of ResNet-50, GoogLeNet and DenseNet-121, with a batch of one image.
