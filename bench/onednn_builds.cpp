@@ -53,8 +53,8 @@ OneDnnChoice default_choice(const std::vector<OneDnnBuild>& builds) {
     const OneDnnBuild* const system = find(builds, "system");
     choice.builds.push_back(system != nullptr ? *system : builds.front());
   }
-  choice.notice = "NOTE: compared with oneDNN " + names(choice.builds) + " only; " + missing +
-                  " (from PyPI) could not be had when this was configured.";
+  choice.notice =
+      "NOTE: compared with oneDNN " + names(choice.builds) + " only; " + missing + " (of PyPI) are not in this build.";
   return choice;
 }
 

@@ -1,14 +1,13 @@
 // Tensors whose offsets or counts do not fit in 32 bits, in address space of which little is ever backed by memory.
 
-#include <cmath>
 #include <cstdint>
 #include <gtest/gtest.h>
-#include <limits>
 #include <sys/mman.h>
 
 #include "bounds.hpp"
 #include "calls.hpp"
 #include "data.hpp"
+#include "every_isa.hpp"
 
 namespace xbn::test {
 namespace {
@@ -29,6 +28,7 @@ class SparseMemory {
   SparseMemory& operator=(const SparseMemory&) = delete;
 
   bool exists() const { return mapping_ != MAP_FAILED; }
+  void read_in_large_pages() const { madvise(mapping_, bytes_, MADV_HUGEPAGE); }
   float* data() const { return static_cast<float*>(mapping_); }
 
  private:
@@ -89,7 +89,9 @@ std::string describe(const FarApart& tensor) {
          std::to_string(tensor.strides.channel) + " position " + std::to_string(tensor.strides.position);
 }
 
-TEST(LargeTest, OffsetsBeyond32Bits) {
+class OffsetsTest : public EveryIsa {};
+
+TEST_P(OffsetsTest, Beyond32Bits) {
   for (const FarApart& tensor : far_apart()) {
     SCOPED_TRACE(describe(tensor));
     const SparseMemory x(tensor.extent()), dy(tensor.extent()), result(tensor.extent());
@@ -139,10 +141,13 @@ TEST(LargeTest, OffsetsBeyond32Bits) {
   }
 }
 
+INSTANTIATE_TEST_SUITE_P(Isa, OffsetsTest, testing::ValuesIn(compiled_isas()), isa_name);
+
 /// Zeros, and a 1 at the last element of each channel: with count n, mean 1 / n and variance (n - 1) / n^2.
 void check_sums_of_zeros(Layout layout, const Shape& shape) {
   const SparseMemory x(shape.elements());
   if (!x.exists()) GTEST_SKIP() << kNoAddressSpace;
+  x.read_in_large_pages();
   const Strides strides = strides_of(layout, shape, Pitch::dense);
   for (std::int64_t c = 0; c < shape.channels; ++c) {
     x.data()[offset_of(layout, strides, shape.batch - 1, c, shape.spatial - 1)] = 1;
@@ -169,9 +174,9 @@ void check_sums_of_zeros(Layout layout, const Shape& shape) {
   }
 }
 
-TEST(LargeTest, OnePlaneOfMoreThanTwoTo31Elements) { check_sums_of_zeros(Layout::ncx, {1, 1, kTwoTo31 + 5}); }
-TEST(LargeTest, RowsOfMoreThanTwoTo31Elements) { check_sums_of_zeros(Layout::nxc, {3, 17, kTwoTo31 / 17 / 3 + 5}); }
-TEST(LargeTest, BlocksOfMoreThanTwoTo31Elements) { check_sums_of_zeros(Layout::nCx16c, {1, 16, kTwoTo31 / 16 + 5}); }
+TEST(CountsTest, OnePlaneOfMoreThanTwoTo31Elements) { check_sums_of_zeros(Layout::ncx, {1, 1, kTwoTo31 + 5}); }
+TEST(CountsTest, RowsOfMoreThanTwoTo31Elements) { check_sums_of_zeros(Layout::nxc, {3, 17, kTwoTo31 / 17 / 3 + 5}); }
+TEST(CountsTest, BlocksOfMoreThanTwoTo31Elements) { check_sums_of_zeros(Layout::nCx16c, {1, 16, kTwoTo31 / 16 + 5}); }
 
 }  // namespace
 }  // namespace xbn::test

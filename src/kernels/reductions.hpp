@@ -14,45 +14,44 @@ inline void add_to(double* sums, const DoubleLanes<A>& value) {
   (DoubleLanes<A>::load(sums) + value).store(sums);
 }
 
-// One row of 16 lanes of each source, or the first `count` lanes of it and zeros.
-template <class A>
-struct WholeRow {
-  const float* const* data;
-  Lanes<A> lanes(int source) const { return Lanes<A>::load(data[source]); }
-  DoubleLanes<A> widened(int source) const { return load_widened<DoubleLanes<A>>(data[source]); }
-};
-
-template <class A>
-struct PartialRow {
-  const float* const* data;
-  Index count;
-  Lanes<A> lanes(int source) const { return Lanes<A>::load_first(data[source], count); }
-  DoubleLanes<A> widened(int source) const { return widen(lanes(source)); }
-};
+// Which of a block's rows.
+struct Even {};
+struct Odd {};
 
 // A reduction names its sources and sums, holds the sums of one block, says how one row of lanes enters them, and adds
 // them to the sums in double. Lanes that are masked out are zero in every source and in `center`, and add zero.
 
-// About a pivot: sum of x - pivot, sum of (x - pivot)^2. A block's are in single precision.
+// About a pivot: sum of x - pivot, sum of (x - pivot)^2. A block's are in single precision, in two chains of every
+// other row: where most elements are equal, roundings do not average out, and half the length is half the error.
 struct MomentsReduction {
   static constexpr int kSources = 1;
   static constexpr int kSums = 2;
+  static constexpr bool kParityMatters = true;
 
   template <class A>
-  struct Block {
+  struct Chain {
     Lanes<A> deviations = Lanes<A>::all(0);
     Lanes<A> squares = Lanes<A>::all(0);
 
-    template <class Row>
-    void add(const Row& row, const Lanes<A>& center) {
-      const Lanes<A> deviation = row.lanes(0) - center;
+    void add(const Lanes<A>& deviation) {
       deviations = deviations + deviation;
       squares = fma(deviation, deviation, squares);
     }
+  };
+
+  template <class A>
+  struct Block {
+    Chain<A> even;
+    Chain<A> odd;
+
+    template <class Row, class Parity>
+    void add(const Row& row, const Lanes<A>& center, Parity) {
+      (std::is_same_v<Parity, Even> ? even : odd).add(row.lanes(0) - center);
+    }
 
     void finish(double* const* sums, Index offset) const {
-      add_to(sums[0] + offset, widen(deviations));
-      add_to(sums[1] + offset, widen(squares));
+      add_to(sums[0] + offset, widen(even.deviations + odd.deviations));
+      add_to(sums[1] + offset, widen(even.squares + odd.squares));
     }
   };
 };
@@ -63,6 +62,7 @@ struct MomentsReduction {
 struct GradientReduction {
   static constexpr int kSources = 2;
   static constexpr int kSums = 3;
+  static constexpr bool kParityMatters = false;
 
   template <class A>
   struct Block {
@@ -70,8 +70,8 @@ struct GradientReduction {
     DoubleLanes<A> products = DoubleLanes<A>::all(0);
     Lanes<A> deviations = Lanes<A>::all(0);
 
-    template <class Row>
-    void add(const Row& row, const Lanes<A>& center) {
+    template <class Row, class Parity>
+    void add(const Row& row, const Lanes<A>& center, Parity) {
       const Lanes<A> deviation = row.lanes(1) - center;
       const DoubleLanes<A> gradient = row.widened(0);
       gradients = gradients + gradient;
@@ -91,12 +91,13 @@ struct GradientReduction {
 struct SumReduction {
   static constexpr int kSources = 1;
   static constexpr int kSums = 1;
+  static constexpr bool kParityMatters = false;
 
   template <class A>
   struct Block {
     DoubleLanes<A> sum = DoubleLanes<A>::all(0);
-    template <class Row>
-    void add(const Row& row, const Lanes<A>&) {
+    template <class Row, class Parity>
+    void add(const Row& row, const Lanes<A>&, Parity) {
       sum = sum + row.widened(0);
     }
     void finish(double* const* sums, Index offset) const { add_to(sums[0] + offset, sum); }
@@ -109,6 +110,30 @@ struct Rows {
   Index stride[kSources];
 };
 
+template <int kSources>
+inline Rows<kSources> shifted(const Rows<kSources>& rows, Index row, Index lane) {
+  Rows<kSources> result = rows;
+  for (int i = 0; i < kSources; ++i) result.data[i] += row * rows.stride[i] + lane;
+  return result;
+}
+
+// 16 lanes of a row, from `lane` on, or, if kPartial, the first `count` of them and zeros.
+template <class A, int kSources, bool kPartial>
+struct RowReader {
+  const Rows<kSources>& rows;
+  Index row;
+  Index lane;
+  Index count;
+
+  const float* at(int source) const { return rows.data[source] + row * rows.stride[source] + lane; }
+  Lanes<A> lanes(int source) const {
+    return kPartial ? Lanes<A>::load_first(at(source), count) : Lanes<A>::load(at(source));
+  }
+  DoubleLanes<A> widened(int source) const {
+    return kPartial ? widen(lanes(source)) : load_widened<DoubleLanes<A>>(at(source));
+  }
+};
+
 template <int kSums>
 struct Sums {
   double* sum[kSums];
@@ -116,9 +141,8 @@ struct Sums {
 
 // Streams are independent blocks that run side by side, which changes no sum: it only fills the pipelines. As many as
 // the registers hold.
-template <class A, class Reduction>
-inline constexpr int kStreams = std::is_same_v<A, Avx512> ? 4
-                                                          : (std::is_same_v<A, Avx2>&& Reduction::kSums < 3 ? 2 : 1);
+template <class A>
+inline constexpr int kStreams = std::is_same_v<A, Avx512> ? 4 : 1;
 
 // Distances from a stream to the next.
 struct StreamStep {
@@ -127,54 +151,80 @@ struct StreamStep {
   Index center;  // in center and sums: equal to `lanes`, or 0 where all streams are of the same lanes
 };
 
-// One block of each stream. `lanes` is 16 or, if kPartial, less; `tail` lanes of one row more follow the last row.
+// kCount streams: one, or two halves (see Pack).
+template <class A, class Reduction, int kCount, bool kPartial>
+struct StreamSet {
+  static constexpr int kHalf = kCount / 2;
+  using Half = StreamSet<A, Reduction, kHalf, kPartial>;
+  using RowsOfAll = Rows<Reduction::kSources>;
+
+  Half low;
+  Half high;
+
+  StreamSet(const float* center, Index lanes, const StreamStep& step)
+      : low(center, lanes, step), high(center + kHalf * step.center, lanes, step) {}
+
+  template <class Parity>
+  void add(const RowsOfAll& rows, Index row, Index lane, Index lanes, const StreamStep& step, Parity parity) {
+    low.add(rows, row, lane, lanes, step, parity);
+    high.add(rows, row + kHalf * step.rows, lane + kHalf * step.lanes, lanes, step, parity);
+  }
+
+  void finish(double* const* sums, Index offset, const StreamStep& step) const {
+    low.finish(sums, offset, step);
+    high.finish(sums, offset + kHalf * step.center, step);
+  }
+};
+
+template <class A, class Reduction, bool kPartial>
+struct StreamSet<A, Reduction, 1, kPartial> {
+  using RowsOfAll = Rows<Reduction::kSources>;
+
+  typename Reduction::template Block<A> block;
+  Lanes<A> about;
+
+  StreamSet(const float* center, Index lanes, const StreamStep&)
+      : about(kPartial ? Lanes<A>::load_first(center, lanes) : Lanes<A>::load(center)) {}
+
+  template <class Parity>
+  void add(const RowsOfAll& rows, Index row, Index lane, Index lanes, const StreamStep&, Parity parity) {
+    block.add(RowReader<A, Reduction::kSources, kPartial>{rows, row, lane, lanes}, about, parity);
+  }
+
+  void add_tail(const RowsOfAll& rows, Index row, Index lanes, const float* center) {
+    block.add(RowReader<A, Reduction::kSources, true>{rows, row, 0, lanes}, Lanes<A>::load_first(center, lanes), Odd{});
+  }
+
+  void finish(double* const* sums, Index offset, const StreamStep&) const { block.finish(sums, offset); }
+};
+
+// One block of each stream. `lanes` is 16 or, if kPartial, less; `tail` lanes of one row more may follow the last row
+// of a single stream.
 template <class A, class Reduction, int kStreamCount, bool kPartial>
 inline void add_block(const Rows<Reduction::kSources>& rows, Index count, Index lanes, Index tail, const float* center,
                       const Sums<Reduction::kSums>& sums, const StreamStep& step) {
-  constexpr int kSources = Reduction::kSources;
-  typename Reduction::template Block<A> blocks[kStreamCount];
-  Lanes<A> about[kStreamCount];
-#pragma GCC unroll 4
-  for (int k = 0; k < kStreamCount; ++k) {
-    const float* from = center + k * step.center;
-    about[k] = kPartial ? Lanes<A>::load_first(from, lanes) : Lanes<A>::load(from);
-  }
-  for (Index row = 0; row < count; ++row) {
-#pragma GCC unroll 4
-    for (int k = 0; k < kStreamCount; ++k) {
-      const float* data[kSources];
-#pragma GCC unroll 2
-      for (int i = 0; i < kSources; ++i) {
-        data[i] = rows.data[i] + (row + k * step.rows) * rows.stride[i] + k * step.lanes;
-      }
-      if constexpr (kPartial) {
-        blocks[k].add(PartialRow<A>{data, lanes}, about[k]);
-      } else {
-        blocks[k].add(WholeRow<A>{data}, about[k]);
-      }
+  StreamSet<A, Reduction, kStreamCount, kPartial> streams(center, lanes, step);
+  Index row = 0;
+  if constexpr (Reduction::kParityMatters) {
+    for (; row + 2 <= count; row += 2) {
+      streams.add(rows, row, 0, lanes, step, Even{});
+      streams.add(rows, row + 1, 0, lanes, step, Odd{});
     }
+    if (row < count) streams.add(rows, row, 0, lanes, step, Even{});
+  } else {
+    for (; row < count; ++row) streams.add(rows, row, 0, lanes, step, Even{});
   }
-  if (tail > 0) {
-    const float* data[kSources];
-    for (int i = 0; i < kSources; ++i) data[i] = rows.data[i] + count * rows.stride[i];
-    blocks[0].add(PartialRow<A>{data, tail}, Lanes<A>::load_first(center, tail));
+  if constexpr (kStreamCount == 1) {
+    if (tail > 0) streams.add_tail(rows, count, tail, center);
   }
-#pragma GCC unroll 4
-  for (int k = 0; k < kStreamCount; ++k) blocks[k].finish(sums.sum, k * step.center);
-}
-
-template <int kSources>
-inline Rows<kSources> shifted(const Rows<kSources>& rows, Index row, Index lane) {
-  Rows<kSources> result = rows;
-  for (int i = 0; i < kSources; ++i) result.data[i] += row * rows.stride[i] + lane;
-  return result;
+  streams.finish(sums.sum, 0, step);
 }
 
 // Adds `count` rows of 16 lanes, and `tail` lanes of one more, block after block to the same sums.
 template <class A, class Reduction>
 inline void add_column(const Rows<Reduction::kSources>& rows, Index count, Index tail, const float* center,
                        const Sums<Reduction::kSums>& sums) {
-  constexpr int kStreamCount = kStreams<A, Reduction>;
+  constexpr int kStreamCount = kStreams<A>;
   constexpr StreamStep step{kBlockRows, 0, 0};
   Index row = 0;
   if constexpr (kStreamCount > 1) {
@@ -195,7 +245,7 @@ template <class A, class Reduction>
 inline void add_rows(const Rows<Reduction::kSources>& rows, Index count, Index lanes, const float* center,
                      const Sums<Reduction::kSums>& sums) {
   if (lanes == kLanes) return add_column<A, Reduction>(rows, count, 0, center, sums);
-  constexpr int kStreamCount = kStreams<A, Reduction>;
+  constexpr int kStreamCount = kStreams<A>;
   constexpr StreamStep step{0, kLanes, kLanes};
   for (Index row = 0; row < count; row += kBlockRows) {
     const Index block = count - row < kBlockRows ? count - row : kBlockRows;
