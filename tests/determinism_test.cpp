@@ -89,7 +89,7 @@ class DeterminismTest : public EveryIsa {
 };
 
 TEST_P(DeterminismTest, SevenThreadsTakePart) {
-  const Shape shape{16, 64, 3136};
+  const Shape shape{16, 64, 784};
   const Problems data = make(shape);
   for (const Layout layout : layouts_of(shape)) {
     SCOPED_TRACE(name(layout));
@@ -177,7 +177,8 @@ bool has_denormals(const Values& values) {
 
 TEST_P(DeterminismTest, FlushToZeroIsTheCallersOnEveryThread) {
   const ShufflingExecutor shuffling(3);
-  for (const Shape& shape : shapes()) {
+  // Small ones: arithmetic on denormals is slow.
+  for (const Shape& shape : std::vector<Shape>{{2, 24, 1024}, {8, 257, 9}, {3, 2, 8195}, {2000, 33, 1}, {5, 9, 4}}) {
     const Problems data = make_denormal(shape);
     const Values mean(shape.channels, 0.0f), variance(shape.channels, 1.0f);
     for (const Layout layout : layouts_of(shape)) {

@@ -122,7 +122,7 @@ inline void finalise_backward(Index channels, const BackwardFinalise& args) {
     const double deviation = reciprocal_deviation(variance, args.epsilon, args.placement);
     const double scale = static_cast<double>(at_or(args.gamma, c, 1.0F)) * deviation;
     const double sum_dy = args.dy != nullptr ? args.dy[c] : 0.0;
-    const double lost = batch ? args.x[c] / count : 0.0;
+    const double lost = batch && args.x != nullptr ? args.x[c] / count : 0.0;
     const double sum_dy_x = (args.dy_x != nullptr ? args.dy_x[c] : 0.0) - (batch ? lost * sum_dy : 0.0);
     if (args.dgamma != nullptr) args.dgamma[c] = static_cast<float>(sum_dy_x * deviation);
     if (args.dbeta != nullptr) args.dbeta[c] = static_cast<float>(sum_dy);
