@@ -160,23 +160,37 @@ class Passes {
     });
   }
 
+  // In the order of memory.
+  template <class Apply>
+  void for_each_piece(const Apply& apply) const {
+    for_each_range_of_pieces([&](Index first, Index last, const Units& units) {
+      for (Index unit = first; unit < last; ++unit) apply_unit(units, unit, apply);
+    });
+  }
+
   // Backwards, so that it begins on what the pass before has left in the cache.
   template <class Apply>
   void for_each_piece_backwards(const Apply& apply) const {
-    const Units units = units_of(tiling_.tiles * schedule_.pieces_per_tile);
-    parallel_ranges(machine_.executor, threads_, units.count(), [&](Index first, Index last) {
-      for (Index unit = last; unit-- > first;) {
-        const Index part = units.part(unit);
-        apply(groups_[units.group(unit)],
-              Piece{part / schedule_.pieces_per_tile, part % schedule_.pieces_per_tile, schedule_.pieces_per_tile});
-      }
+    for_each_range_of_pieces([&](Index first, Index last, const Units& units) {
+      for (Index unit = last; unit-- > first;) apply_unit(units, unit, apply);
     });
   }
 
  private:
-  Units units_of(Index parts) const {
-    const bool rows_of_all = tiling_.family == Family::interleaved && channel_block(problem_.layout) == 1;
-    return {groups_.count(), parts, rows_of_all};
+  Units units_of(Index parts) const { return {groups_.count(), parts, tiling_.family == Family::interleaved}; }
+
+  template <class Body>
+  void for_each_range_of_pieces(const Body& body) const {
+    const Units units = units_of(tiling_.tiles * schedule_.pieces_per_tile);
+    parallel_ranges(machine_.executor, threads_, units.count(),
+                    [&](Index first, Index last) { body(first, last, units); });
+  }
+
+  template <class Apply>
+  void apply_unit(const Units& units, Index unit, const Apply& apply) const {
+    const Index part = units.part(unit);
+    apply(groups_[units.group(unit)],
+          Piece{part / schedule_.pieces_per_tile, part % schedule_.pieces_per_tile, schedule_.pieces_per_tile});
   }
 
   template <class Body>
@@ -333,9 +347,14 @@ void Driver::backward(const Backward& args, const TensorIn& x, const TensorIn& d
                      at(args.dgamma, c), at(args.dbeta, c), at(wants_dx ? scratch.a : nullptr, c),
                      at(wants_dx && batch ? scratch.b : nullptr, c), at(wants_dx && batch ? scratch.c : nullptr, c)});
     if (!wants_dx) return;
-    passes.for_each_piece_backwards([&](ChannelRange group, const Piece& piece) {
+    const auto apply = [&](ChannelRange group, const Piece& piece) {
       walk_.gradient_apply(applied_x, dy, dx, group, piece, at(affine, group.first), store);
-    });
+    };
+    if (sums) {
+      passes.for_each_piece_backwards(apply);
+    } else {
+      passes.for_each_piece(apply);
+    }
   });
 }
 
@@ -365,7 +384,7 @@ void Driver::apply(const TensorIn& x, const TensorOut& y, const Affine& affine) 
   const Store store = store_for(problem_, machine_.caches, traffic, same_memory(x, y));
   for_each_slab(machine_.executor, problem_, schedule, [&](ChannelRange slab, Index threads) {
     Passes(problem_, tiling_, machine_, walk_, schedule, slab, threads)
-        .for_each_piece_backwards([&](ChannelRange group, const Piece& piece) {
+        .for_each_piece([&](ChannelRange group, const Piece& piece) {
           walk_.apply(x, y, group, piece, at(affine, group.first), store);
         });
   });
@@ -378,7 +397,7 @@ void Driver::gradient_apply(const TensorIn& x, const TensorIn& dy, const TensorO
   const Store store = store_for(problem_, machine_.caches, traffic, same_memory(x, dx) || same_memory(dy, dx));
   for_each_slab(machine_.executor, problem_, schedule, [&](ChannelRange slab, Index threads) {
     Passes(problem_, tiling_, machine_, walk_, schedule, slab, threads)
-        .for_each_piece_backwards([&](ChannelRange group, const Piece& piece) {
+        .for_each_piece([&](ChannelRange group, const Piece& piece) {
           walk_.gradient_apply(x, dy, dx, group, piece, at(affine, group.first), store);
         });
   });

@@ -12,20 +12,20 @@ namespace xbn::internal {
 
 using kernels::Index;
 
-enum class Family { planar, interleaved };
+enum class Family { planar, interleaved, blocked };
 
 // The statistics tile and how tiles of a channel gather into chunks. Tiles are merged one after the other within a
 // chunk, chunks one after the other.
 struct Tiling {
   Family family;
 
-  // Planar: a tile is planes_per_tile whole planes, or one of `segments` parts of one plane.
+  // Planar and blocked: a tile is planes_per_tile whole planes, or one of `segments` parts of one plane. A blocked
+  // plane is that of a block of channels, and its length is in positions.
   Index planes_per_tile;
   Index segments;
   Index segment_length;
 
-  // Interleaved: a tile is rows_per_tile rows of row_channels channels, folded.
-  Index row_channels;  // channels of a row: all, or those of a block
+  // Interleaved: a tile is rows_per_tile rows, folded.
   Index rows_per_tile;
   Index fold;
 

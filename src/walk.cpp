@@ -31,14 +31,19 @@ Planes planes_of(const Tensor& tensor, Index first_channel, Index first_plane, I
 template <class RowsOf, class Tensor>
 RowsOf rows_of(const Tensor& tensor, const Problem& problem, Index first_channel) {
   const Strides& strides = tensor.strides;
-  const Index block = channel_block(problem.layout);
   const Index channel_pitch = problem.layout == Layout::ncx ? strides.channel : 1;
-  const Index offset = block > 1 ? first_channel / block * strides.channel : first_channel * channel_pitch;
+  auto* const data = tensor.data + first_channel * channel_pitch;
   if (problem.spatial == 1) {
-    return {tensor.data + offset, std::max<Index>(1, problem.batch), problem.batch * strides.batch, strides.batch,
-            channel_pitch};
+    return {data, std::max<Index>(1, problem.batch), problem.batch * strides.batch, strides.batch, channel_pitch};
   }
-  return {tensor.data + offset, problem.spatial, strides.batch, strides.position, channel_pitch};
+  return {data, problem.spatial, strides.batch, strides.position, channel_pitch};
+}
+
+template <class Tensor>
+auto* block_of(const Tensor& tensor, const Problem& problem, Index first_channel, Index first_image, Index offset) {
+  const Strides& strides = tensor.strides;
+  return tensor.data + first_image * strides.batch + first_channel / channel_block(problem.layout) * strides.channel +
+         offset * strides.position;
 }
 
 }  // namespace
@@ -47,11 +52,11 @@ Index Walk::elements(Index tile) const {
   if (tiling_.family == Family::interleaved) {
     return std::min(tiling_.rows_per_tile, problem_.batch * problem_.spatial - tile * tiling_.rows_per_tile);
   }
-  const PlanarTile at = planar_tile({tile, 0, 1});
+  const PlanesTile at = planes_tile({tile, 0, 1});
   return at.planes * at.length;
 }
 
-Walk::PlanarTile Walk::planar_tile(const Piece& piece) const {
+Walk::PlanesTile Walk::planes_tile(const Piece& piece) const {
   const Index first_plane = piece.tile / tiling_.segments * tiling_.planes_per_tile;
   const Index planes = std::min(tiling_.planes_per_tile, problem_.batch - first_plane);
   const Index offset = piece.tile % tiling_.segments * tiling_.segment_length;
@@ -64,21 +69,18 @@ Walk::PlanarTile Walk::planar_tile(const Piece& piece) const {
   return {first_plane, planes, offset + some.first, some.count};
 }
 
-PlanarSource Walk::planar(const TensorIn& tensor, ChannelRange group, const PlanarTile& tile) const {
+PlanarSource Walk::planar(const TensorIn& tensor, ChannelRange group, const PlanesTile& tile) const {
   return planes_of<PlanarSource>(tensor, group.first, tile.first_plane, tile.offset);
 }
 
-PlanarDestination Walk::planar(const TensorOut& tensor, ChannelRange group, const PlanarTile& tile) const {
+PlanarDestination Walk::planar(const TensorOut& tensor, ChannelRange group, const PlanesTile& tile) const {
   return planes_of<PlanarDestination>(tensor, group.first, tile.first_plane, tile.offset);
 }
 
-RowsExtent Walk::rows_extent(ChannelRange group, const Piece& piece, bool owns_padding) const {
+RowsExtent Walk::rows_extent(ChannelRange group, const Piece& piece) const {
   const Index first = piece.tile * tiling_.rows_per_tile;
   const Part some = part(elements(piece.tile), piece.index, piece.of, tiling_.fold);
-  const Index block = channel_block(problem_.layout);
-  const Index missing = block > 1 ? block - group.count : 0;
-  const Index fold = missing > 0 ? 1 : tiling_.fold;
-  return {first + some.first, some.count, group.count, fold, owns_padding ? missing : 0};
+  return {first + some.first, some.count, group.count, tiling_.fold};
 }
 
 RowsSource Walk::rows(const TensorIn& tensor, ChannelRange group) const {
@@ -89,51 +91,81 @@ RowsDestination Walk::rows(const TensorOut& tensor, ChannelRange group) const {
   return rows_of<RowsDestination>(tensor, problem_, group.first);
 }
 
+BlocksExtent Walk::blocks_extent(ChannelRange group, const PlanesTile& tile) const {
+  return {tile.planes, group.count, tile.length, channel_block(problem_.layout)};
+}
+
+BlocksSource Walk::blocks(const TensorIn& tensor, ChannelRange group, const PlanesTile& tile) const {
+  const Strides& strides = tensor.strides;
+  return {block_of(tensor, problem_, group.first, tile.first_plane, tile.offset), strides.batch, strides.channel,
+          strides.position};
+}
+
+BlocksDestination Walk::blocks(const TensorOut& tensor, ChannelRange group, const PlanesTile& tile) const {
+  const Strides& strides = tensor.strides;
+  return {block_of(tensor, problem_, group.first, tile.first_plane, tile.offset), strides.batch, strides.channel,
+          strides.position, tensor.owns_padding};
+}
+
 void Walk::moments(const TensorIn& x, ChannelRange group, Index tile, const MomentsOut& out) const {
   const Piece whole{tile, 0, 1};
+  if (tiling_.family == Family::interleaved) {
+    return kernels_.rows_moments(rows(x, group), rows_extent(group, whole), out);
+  }
+  const PlanesTile at = planes_tile(whole);
   if (tiling_.family == Family::planar) {
-    const PlanarTile at = planar_tile(whole);
     kernels_.planar_moments(planar(x, group, at), {at.planes, group.count, at.length}, out);
   } else {
-    kernels_.rows_moments(rows(x, group), rows_extent(group, whole, false), out);
+    kernels_.blocks_moments(blocks(x, group, at), blocks_extent(group, at), out);
   }
 }
 
 void Walk::gradient_sums(const TensorIn& x, const TensorIn& dy, ChannelRange group, Index tile, const float* mean,
                          const GradientSumsOut& out) const {
   const Piece whole{tile, 0, 1};
+  const bool with_x = x.data != nullptr;
+  if (tiling_.family == Family::interleaved) {
+    return kernels_.rows_gradient_sums(with_x ? rows(x, group) : RowsSource{}, rows(dy, group),
+                                       rows_extent(group, whole), mean, out);
+  }
+  const PlanesTile at = planes_tile(whole);
   if (tiling_.family == Family::planar) {
-    const PlanarTile at = planar_tile(whole);
-    const PlanarSource source = x.data != nullptr ? planar(x, group, at) : PlanarSource{};
-    kernels_.planar_gradient_sums(source, planar(dy, group, at), {at.planes, group.count, at.length}, mean, out);
+    kernels_.planar_gradient_sums(with_x ? planar(x, group, at) : PlanarSource{}, planar(dy, group, at),
+                                  {at.planes, group.count, at.length}, mean, out);
   } else {
-    const RowsSource source = x.data != nullptr ? rows(x, group) : RowsSource{};
-    kernels_.rows_gradient_sums(source, rows(dy, group), rows_extent(group, whole, false), mean, out);
+    kernels_.blocks_gradient_sums(with_x ? blocks(x, group, at) : BlocksSource{}, blocks(dy, group, at),
+                                  blocks_extent(group, at), mean, out);
   }
 }
 
 void Walk::apply(const TensorIn& x, const TensorOut& y, ChannelRange group, const Piece& piece, const Affine& affine,
                  Store store) const {
+  if (tiling_.family == Family::interleaved) {
+    return kernels_.rows_apply(rows(x, group), rows(y, group), rows_extent(group, piece), affine, store);
+  }
+  const PlanesTile at = planes_tile(piece);
   if (tiling_.family == Family::planar) {
-    const PlanarTile at = planar_tile(piece);
     kernels_.planar_apply(planar(x, group, at), planar(y, group, at), {at.planes, group.count, at.length}, affine,
                           store);
   } else {
-    kernels_.rows_apply(rows(x, group), rows(y, group), rows_extent(group, piece, y.owns_padding), affine, store);
+    kernels_.blocks_apply(blocks(x, group, at), blocks(y, group, at), blocks_extent(group, at), affine, store);
   }
 }
 
 void Walk::gradient_apply(const TensorIn& x, const TensorIn& dy, const TensorOut& dx, ChannelRange group,
                           const Piece& piece, const GradientAffine& affine, Store store) const {
+  const bool with_x = x.data != nullptr;
+  if (tiling_.family == Family::interleaved) {
+    return kernels_.rows_gradient_apply(with_x ? rows(x, group) : RowsSource{}, rows(dy, group), rows(dx, group),
+                                        rows_extent(group, piece), affine, store);
+  }
+  const PlanesTile at = planes_tile(piece);
   if (tiling_.family == Family::planar) {
-    const PlanarTile at = planar_tile(piece);
-    const PlanarSource source = x.data != nullptr ? planar(x, group, at) : PlanarSource{};
-    kernels_.planar_gradient_apply(source, planar(dy, group, at), planar(dx, group, at),
-                                   {at.planes, group.count, at.length}, affine, store);
+    kernels_.planar_gradient_apply(with_x ? planar(x, group, at) : PlanarSource{}, planar(dy, group, at),
+                                   planar(dx, group, at), {at.planes, group.count, at.length}, affine, store);
   } else {
-    const RowsSource source = x.data != nullptr ? rows(x, group) : RowsSource{};
-    kernels_.rows_gradient_apply(source, rows(dy, group), rows(dx, group), rows_extent(group, piece, dx.owns_padding),
-                                 affine, store);
+    kernels_.blocks_gradient_apply(with_x ? blocks(x, group, at) : BlocksSource{}, blocks(dy, group, at),
+                                   blocks(dx, group, at), blocks_extent(group, at), affine, store);
   }
 }
 

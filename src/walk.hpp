@@ -49,19 +49,22 @@ class Walk {
                       const Piece& piece, const kernels::GradientAffine& affine, kernels::Store store) const;
 
  private:
-  struct PlanarTile {
+  struct PlanesTile {
     Index first_plane;
     Index planes;
     Index offset;
     Index length;
   };
 
-  PlanarTile planar_tile(const Piece& piece) const;
-  kernels::PlanarSource planar(const TensorIn& tensor, ChannelRange group, const PlanarTile& tile) const;
-  kernels::PlanarDestination planar(const TensorOut& tensor, ChannelRange group, const PlanarTile& tile) const;
-  kernels::RowsExtent rows_extent(ChannelRange group, const Piece& piece, bool owns_padding) const;
+  PlanesTile planes_tile(const Piece& piece) const;
+  kernels::PlanarSource planar(const TensorIn& tensor, ChannelRange group, const PlanesTile& tile) const;
+  kernels::PlanarDestination planar(const TensorOut& tensor, ChannelRange group, const PlanesTile& tile) const;
+  kernels::RowsExtent rows_extent(ChannelRange group, const Piece& piece) const;
   kernels::RowsSource rows(const TensorIn& tensor, ChannelRange group) const;
   kernels::RowsDestination rows(const TensorOut& tensor, ChannelRange group) const;
+  kernels::BlocksExtent blocks_extent(ChannelRange group, const PlanesTile& tile) const;
+  kernels::BlocksSource blocks(const TensorIn& tensor, ChannelRange group, const PlanesTile& tile) const;
+  kernels::BlocksDestination blocks(const TensorOut& tensor, ChannelRange group, const PlanesTile& tile) const;
 
   const Problem& problem_;
   const Tiling& tiling_;

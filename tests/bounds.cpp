@@ -25,6 +25,20 @@ testing::AssertionResult sizes_differ(std::size_t actual, std::size_t expected) 
   return testing::AssertionFailure() << actual << " values, expected " << expected;
 }
 
+template <typename Float>
+testing::AssertionResult compare_bits(const std::vector<Float>& actual, const std::vector<Float>& expected) {
+  if (actual.size() != expected.size()) return sizes_differ(actual.size(), expected.size());
+  std::size_t first = 0, wrong = 0;
+  for (std::size_t i = 0; i < actual.size(); ++i) {
+    if (std::memcmp(&actual[i], &expected[i], sizeof(Float)) == 0) continue;
+    if (std::isnan(actual[i]) && std::isnan(expected[i])) continue;
+    if (wrong++ == 0) first = i;
+  }
+  if (wrong == 0) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << wrong << " of " << actual.size() << " values differ, the first at " << first
+                                     << ": " << std::hexfloat << actual[first] << ", expected " << expected[first];
+}
+
 }  // namespace
 
 testing::AssertionResult within_ulp(double ulps, const Values& actual, const Expected& expected) {
@@ -59,16 +73,11 @@ testing::AssertionResult rounded_once(const Values& actual, const Doubles& expec
 }
 
 testing::AssertionResult same_bits(const Values& actual, const Values& expected) {
-  if (actual.size() != expected.size()) return sizes_differ(actual.size(), expected.size());
-  std::size_t first = 0, wrong = 0;
-  for (std::size_t i = 0; i < actual.size(); ++i) {
-    if (std::memcmp(&actual[i], &expected[i], sizeof(float)) == 0) continue;
-    if (std::isnan(actual[i]) && std::isnan(expected[i])) continue;
-    if (wrong++ == 0) first = i;
-  }
-  if (wrong == 0) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << wrong << " of " << actual.size() << " values differ, the first at " << first
-                                     << ": " << std::hexfloat << actual[first] << ", expected " << expected[first];
+  return compare_bits(actual, expected);
+}
+
+testing::AssertionResult same_bits(const Doubles& actual, const Doubles& expected) {
+  return compare_bits(actual, expected);
 }
 
 }  // namespace xbn::test

@@ -16,5 +16,6 @@ testing::AssertionResult rounded_once(const Values& actual, const Doubles& expec
 
 /// The same bits throughout, any NaN being the same as any other.
 testing::AssertionResult same_bits(const Values& actual, const Values& expected);
+testing::AssertionResult same_bits(const Doubles& actual, const Doubles& expected);
 
 }  // namespace xbn::test

@@ -1,9 +1,8 @@
 #pragma once
 
-// The interleaved family: rows of consecutive channels of one position (nc, nwc, nhwc, ndhwc, and the rows of a block
-// in nCx8c and nCx16c). Rows of fewer than 16 channels are folded: several positions make one row of lanes. Rows that
-// lie evenly in memory are used where they are; a block of rows that does not is packed first, so that the pitch
-// changes no sum.
+// The interleaved family: rows of consecutive channels of one position (nc, nwc, nhwc, ndhwc). Rows of fewer than 16
+// channels are folded: several positions make one row of lanes. Rows that lie evenly in memory are used where they are; a
+// block of rows that does not is packed first, so that the pitch changes no sum.
 
 #include "kernels/elementwise.hpp"
 #include "kernels/reductions.hpp"
@@ -304,11 +303,6 @@ struct Interleaved {
       if (left > 0) {
         rows.first = rows.row(whole);
         apply_rows<A, Operation, Store::ordinary>(rows, 1, extent.channels * left, coefficients);
-      }
-      if (extent.pad > 0) {
-        for (Index r = 0; r < even; ++r) {
-          Lanes<A>::all(0).store_first(row(destination, index + r) + extent.channels, extent.pad);
-        }
       }
       done += even;
     }

@@ -51,13 +51,37 @@ struct RowsDestination {
 };
 
 // Rows [first, first + count) of `channels` channels each. `fold` positions of fewer than 16 channels make one row of
-// lanes (1: no folding). `pad` lanes behind each row of a destination are set to zero.
+// lanes (1: no folding).
 struct RowsExtent {
   Index first;
   Index count;
   Index channels;
   Index fold;
-  Index pad;
+};
+
+// Elements x[n * image_pitch + (c / block) * block_pitch + r * row_pitch + c % block] of `channels` channels that begin
+// a block, n in [0, images), r in [0, length). `block` is 8 or 16.
+struct BlocksExtent {
+  Index images;
+  Index channels;
+  Index length;
+  Index block;
+};
+
+struct BlocksSource {
+  const float* data;
+  Index image_pitch;
+  Index block_pitch;
+  Index row_pitch;
+};
+
+// `owns_padding`: lanes behind the channels of a partial last block are set to zero.
+struct BlocksDestination {
+  float* data;
+  Index image_pitch;
+  Index block_pitch;
+  Index row_pitch;
+  bool owns_padding;
 };
 
 // Per-channel coefficients of y = (x - mean) * scale + shift, or y = x * scale + shift where mean is null.
@@ -136,22 +160,29 @@ struct KernelTable {
   void (*planar_moments)(const PlanarSource& x, const PlanarExtent& extent, const MomentsOut& out);
   // One tile of rows: at most kMaxLanes channels.
   void (*rows_moments)(const RowsSource& x, const RowsExtent& extent, const MomentsOut& out);
+  void (*blocks_moments)(const BlocksSource& x, const BlocksExtent& extent, const MomentsOut& out);
 
   void (*planar_apply)(const PlanarSource& x, const PlanarDestination& y, const PlanarExtent& extent,
                        const Affine& affine, Store store);
   void (*rows_apply)(const RowsSource& x, const RowsDestination& y, const RowsExtent& extent, const Affine& affine,
                      Store store);
+  void (*blocks_apply)(const BlocksSource& x, const BlocksDestination& y, const BlocksExtent& extent,
+                       const Affine& affine, Store store);
 
   // x may be null where only the sums of dy are wanted: out.dy_x and out.x are then null too.
   void (*planar_gradient_sums)(const PlanarSource& x, const PlanarSource& dy, const PlanarExtent& extent,
                                const float* mean, const GradientSumsOut& out);
   void (*rows_gradient_sums)(const RowsSource& x, const RowsSource& dy, const RowsExtent& extent, const float* mean,
                              const GradientSumsOut& out);
+  void (*blocks_gradient_sums)(const BlocksSource& x, const BlocksSource& dy, const BlocksExtent& extent,
+                               const float* mean, const GradientSumsOut& out);
 
   void (*planar_gradient_apply)(const PlanarSource& x, const PlanarSource& dy, const PlanarDestination& dx,
                                 const PlanarExtent& extent, const GradientAffine& affine, Store store);
   void (*rows_gradient_apply)(const RowsSource& x, const RowsSource& dy, const RowsDestination& dx,
                               const RowsExtent& extent, const GradientAffine& affine, Store store);
+  void (*blocks_gradient_apply)(const BlocksSource& x, const BlocksSource& dy, const BlocksDestination& dx,
+                                const BlocksExtent& extent, const GradientAffine& affine, Store store);
 
   // Per channel. merge_moments takes (from_count, from) into (into_count, into); neither count is 0.
   void (*merge_moments)(Index channels, Index into_count, const MomentsOut& into, Index from_count,
@@ -166,7 +197,7 @@ struct KernelTable {
 inline constexpr Index kLanes = 16;
 // Additions that a single-precision sum takes before it is added to one in double.
 inline constexpr Index kBlockRows = 16;
-// Channels of one planar tile.
+// Planar: channels of one tile. Blocked: blocks of channels.
 inline constexpr Index kMaxGroup = 16;
 // Channels of one tile of rows.
 inline constexpr Index kMaxLanes = 1024;

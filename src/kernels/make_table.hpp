@@ -2,6 +2,7 @@
 
 // The table of one instruction set. Each isa_*.cpp, compiled with that set's flags, makes one.
 
+#include "kernels/blocked.hpp"
 #include "kernels/interleaved.hpp"
 #include "kernels/planar.hpp"
 
@@ -13,12 +14,16 @@ constexpr KernelTable make_table() {
   return {
       .planar_moments = Planar<A>::moments,
       .rows_moments = Interleaved<A>::moments,
+      .blocks_moments = Blocked<A>::moments,
       .planar_apply = Planar<A>::apply,
       .rows_apply = Interleaved<A>::apply,
+      .blocks_apply = Blocked<A>::apply,
       .planar_gradient_sums = Planar<A>::gradient_sums,
       .rows_gradient_sums = Interleaved<A>::gradient_sums,
+      .blocks_gradient_sums = Blocked<A>::gradient_sums,
       .planar_gradient_apply = Planar<A>::gradient_apply,
       .rows_gradient_apply = Interleaved<A>::gradient_apply,
+      .blocks_gradient_apply = Blocked<A>::gradient_apply,
       .merge_moments = merge_moments,
       .add = add,
       .finalise_forward = finalise_forward,
