@@ -160,7 +160,8 @@ inline void apply_row_band(const RowStreams<Operation>& rows, Index first_row, I
 template <class A, class Operation, Store kStore>
 inline void apply_rows(const RowStreams<Operation>& rows, Index count, Index lanes,
                        const Coefficients<Operation>& coefficients) {
-  constexpr Index kBand = 4;
+  // Several rows at a time save loads of coefficients; one at a time writes memory in order.
+  constexpr Index kBand = kStore == Store::streaming ? 1 : 4;
   Index row = 0;
   for (; row + kBand <= count; row += kBand) {
     apply_row_band<A, Operation, kStore, kBand>(rows, row, lanes, coefficients);

@@ -146,9 +146,8 @@ inline constexpr int kStreams = std::is_same_v<A, Avx512> ? 4 : 1;
 
 // Distances from a stream to the next.
 struct StreamStep {
-  Index rows;    // along the rows, for further blocks of the same lanes
-  Index lanes;   // along the lanes, for the same rows of further lanes
-  Index center;  // in center and sums: equal to `lanes`, or 0 where all streams are of the same lanes
+  Index lanes;
+  Index center;
 };
 
 // kCount streams: one, or two halves (see Pack).
@@ -167,7 +166,7 @@ struct StreamSet {
   template <class Parity>
   void add(const RowsOfAll& rows, Index row, Index lane, Index lanes, const StreamStep& step, Parity parity) {
     low.add(rows, row, lane, lanes, step, parity);
-    high.add(rows, row + kHalf * step.rows, lane + kHalf * step.lanes, lanes, step, parity);
+    high.add(rows, row, lane + kHalf * step.lanes, lanes, step, parity);
   }
 
   void finish(double* const* sums, Index offset, const StreamStep& step) const {
@@ -220,18 +219,13 @@ inline void add_block(const Rows<Reduction::kSources>& rows, Index count, Index 
   streams.finish(sums.sum, 0, step);
 }
 
-// Adds `count` rows of 16 lanes, and `tail` lanes of one more, block after block to the same sums.
+// Adds `count` rows of 16 lanes, and `tail` lanes of one more, block after block to the same sums. One block at a time:
+// several would fill the pipelines no better, and prefetchers do not follow streams a kilobyte apart.
 template <class A, class Reduction>
 inline void add_column(const Rows<Reduction::kSources>& rows, Index count, Index tail, const float* center,
                        const Sums<Reduction::kSums>& sums) {
-  constexpr int kStreamCount = kStreams<A>;
-  constexpr StreamStep step{kBlockRows, 0, 0};
+  constexpr StreamStep step{0, 0};
   Index row = 0;
-  if constexpr (kStreamCount > 1) {
-    for (; row + kStreamCount * kBlockRows <= count; row += kStreamCount * kBlockRows) {
-      add_block<A, Reduction, kStreamCount, false>(shifted(rows, row, 0), kBlockRows, kLanes, 0, center, sums, step);
-    }
-  }
   for (; row + kBlockRows <= count; row += kBlockRows) {
     add_block<A, Reduction, 1, false>(shifted(rows, row, 0), kBlockRows, kLanes, 0, center, sums, step);
   }
@@ -246,7 +240,7 @@ inline void add_rows(const Rows<Reduction::kSources>& rows, Index count, Index l
                      const Sums<Reduction::kSums>& sums) {
   if (lanes == kLanes) return add_column<A, Reduction>(rows, count, 0, center, sums);
   constexpr int kStreamCount = kStreams<A>;
-  constexpr StreamStep step{0, kLanes, kLanes};
+  constexpr StreamStep step{kLanes, kLanes};
   for (Index row = 0; row < count; row += kBlockRows) {
     const Index block = count - row < kBlockRows ? count - row : kBlockRows;
     const auto at = [&](Index lane) {
