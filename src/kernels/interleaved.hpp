@@ -1,8 +1,8 @@
 #pragma once
 
 // The interleaved family: rows of consecutive channels of one position (nc, nwc, nhwc, ndhwc). Rows of fewer than 16
-// channels are folded: several positions make one row of lanes. Rows that lie evenly in memory are used where they are; a
-// block of rows that does not is packed first, so that the pitch changes no sum.
+// channels are folded: several positions make one row of lanes. Rows that lie evenly in memory are used where they are;
+// a block of rows that does not is packed first, so that the pitch changes no sum.
 
 #include "kernels/elementwise.hpp"
 #include "kernels/reductions.hpp"

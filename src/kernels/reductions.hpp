@@ -150,6 +150,34 @@ struct StreamStep {
   Index center;
 };
 
+// Touches the block of rows after the one that is being added, in the order of memory: the sums go down the rows, and
+// prefetchers do not follow that.
+template <int kSources>
+struct Lookahead {
+  Rows<kSources> rows;
+  Index lanes;
+  Index row = 0;
+  Index lane = 0;
+
+  template <int kLines>
+  void step() {
+    for (int i = 0; i < kSources; ++i) {
+      const float* from = rows.data[i] + row * rows.stride[i] + lane;
+      for (int line = 0; line < kLines; ++line) prefetch(from + line * kLanes);
+    }
+    lane += kLines * kLanes;
+    if (lane >= lanes) {
+      lane = 0;
+      ++row;
+    }
+  }
+};
+
+struct NoLookahead {
+  template <int kLines>
+  void step() {}
+};
+
 // kCount streams: one, or two halves (see Pack).
 template <class A, class Reduction, int kCount, bool kPartial>
 struct StreamSet {
@@ -199,19 +227,24 @@ struct StreamSet<A, Reduction, 1, kPartial> {
 
 // One block of each stream. `lanes` is 16 or, if kPartial, less; `tail` lanes of one row more may follow the last row
 // of a single stream.
-template <class A, class Reduction, int kStreamCount, bool kPartial>
+template <class A, class Reduction, int kStreamCount, bool kPartial, class Ahead>
 inline void add_block(const Rows<Reduction::kSources>& rows, Index count, Index lanes, Index tail, const float* center,
-                      const Sums<Reduction::kSums>& sums, const StreamStep& step) {
+                      const Sums<Reduction::kSums>& sums, const StreamStep& step, Ahead& ahead) {
   StreamSet<A, Reduction, kStreamCount, kPartial> streams(center, lanes, step);
   Index row = 0;
   if constexpr (Reduction::kParityMatters) {
     for (; row + 2 <= count; row += 2) {
+      ahead.template step<kStreamCount>();
       streams.add(rows, row, 0, lanes, step, Even{});
+      ahead.template step<kStreamCount>();
       streams.add(rows, row + 1, 0, lanes, step, Odd{});
     }
     if (row < count) streams.add(rows, row, 0, lanes, step, Even{});
   } else {
-    for (; row < count; ++row) streams.add(rows, row, 0, lanes, step, Even{});
+    for (; row < count; ++row) {
+      ahead.template step<kStreamCount>();
+      streams.add(rows, row, 0, lanes, step, Even{});
+    }
   }
   if constexpr (kStreamCount == 1) {
     if (tail > 0) streams.add_tail(rows, count, tail, center);
@@ -225,12 +258,13 @@ template <class A, class Reduction>
 inline void add_column(const Rows<Reduction::kSources>& rows, Index count, Index tail, const float* center,
                        const Sums<Reduction::kSums>& sums) {
   constexpr StreamStep step{0, 0};
+  NoLookahead ahead;
   Index row = 0;
   for (; row + kBlockRows <= count; row += kBlockRows) {
-    add_block<A, Reduction, 1, false>(shifted(rows, row, 0), kBlockRows, kLanes, 0, center, sums, step);
+    add_block<A, Reduction, 1, false>(shifted(rows, row, 0), kBlockRows, kLanes, 0, center, sums, step, ahead);
   }
   if (row < count || tail > 0) {
-    add_block<A, Reduction, 1, false>(shifted(rows, row, 0), count - row, kLanes, tail, center, sums, step);
+    add_block<A, Reduction, 1, false>(shifted(rows, row, 0), count - row, kLanes, tail, center, sums, step, ahead);
   }
 }
 
@@ -248,16 +282,19 @@ inline void add_rows(const Rows<Reduction::kSources>& rows, Index count, Index l
       for (double*& sum : result.sum) sum += lane;
       return result;
     };
+    Lookahead<Reduction::kSources> ahead{shifted(rows, row + block, 0), lanes};
     Index lane = 0;
     for (; lane + kStreamCount * kLanes <= lanes; lane += kStreamCount * kLanes) {
       add_block<A, Reduction, kStreamCount, false>(shifted(rows, row, lane), block, kLanes, 0, center + lane, at(lane),
-                                                   step);
+                                                   step, ahead);
     }
     for (; lane + kLanes <= lanes; lane += kLanes) {
-      add_block<A, Reduction, 1, false>(shifted(rows, row, lane), block, kLanes, 0, center + lane, at(lane), step);
+      add_block<A, Reduction, 1, false>(shifted(rows, row, lane), block, kLanes, 0, center + lane, at(lane), step,
+                                        ahead);
     }
     if (lane < lanes) {
-      add_block<A, Reduction, 1, true>(shifted(rows, row, lane), block, lanes - lane, 0, center + lane, at(lane), step);
+      add_block<A, Reduction, 1, true>(shifted(rows, row, lane), block, lanes - lane, 0, center + lane, at(lane), step,
+                                       ahead);
     }
   }
 }

@@ -186,6 +186,9 @@ inline Wide load_widened(const float* from) {
   }
 }
 
+// Into the second cache.
+inline void prefetch(const float* address) { _mm_prefetch(reinterpret_cast<const char*>(address), _MM_HINT_T1); }
+
 // Orders streaming stores before what the thread does next.
 inline void stream_fence() { _mm_sfence(); }
 
