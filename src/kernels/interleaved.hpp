@@ -100,6 +100,11 @@ struct Interleaved {
     for (Index i = 0; i < kLanes; ++i) {
       sample[i] = row(x, extent.first + (2 * i + 1) * extent.count / (2 * kLanes));
     }
+    if (x.channel_pitch == 1) {
+      for (const float* from : sample) {
+        for (Index c = 0; c < extent.channels; c += kLanes) prefetch(from + c);
+      }
+    }
     for (Index c = 0; c < extent.channels; c += kLanes) {
       const Index lanes = smaller(kLanes, extent.channels - c);
       Lanes<A> value[kLanes];
