@@ -257,27 +257,36 @@ struct Interleaved {
     }
   }
 
+  template <class Tensor>
+  static bool dense(const Tensor& tensor, const RowsExtent& extent) {
+    return tensor.channel_pitch == 1 && tensor.row_pitch == extent.channels;
+  }
+
+  // Dense rows of few channels are taken several at a time, with their coefficients repeated. That changes no result:
+  // each element is computed alone.
   template <class Operation>
   static void run(const Sources<Operation::kSources>& sources, const RowsDestination& destination,
                   const RowsExtent& extent, const Coefficients<Operation>& coefficients, Store store) {
-    bool consecutive = lanes_consecutive(destination, extent);
+    bool all_dense = dense(destination, extent);
     bool unit_pitch = destination.channel_pitch == 1;
     for (const RowsSource& source : sources.of) {
-      consecutive = consecutive && lanes_consecutive(source, extent);
+      all_dense = all_dense && dense(source, extent);
       unit_pitch = unit_pitch && source.channel_pitch == 1;
     }
     if (!unit_pitch) return run_gathered<Operation>(sources, destination, extent, coefficients);
-    if (extent.fold == 1 || !consecutive)
+    const Index fold = kPackedLanes / extent.channels / extent.fold * extent.fold;
+    if (fold < 2 || !all_dense || extent.count < 2 * fold) {
       return run_rows<Operation>(sources, destination, extent, 1, coefficients, store);
+    }
     alignas(64) float repeated[Operation::kCoefficients][kPackedLanes];
     Coefficients<Operation> of_lanes;
     for (int i = 0; i < Operation::kCoefficients; ++i) {
-      for (Index lane = 0; lane < extent.channels * extent.fold; ++lane) {
-        repeated[i][lane] = coefficients.of[i][lane % extent.channels];
+      for (Index p = 0; p < fold; ++p) {
+        for (Index c = 0; c < extent.channels; ++c) repeated[i][p * extent.channels + c] = coefficients.of[i][c];
       }
       of_lanes.of[i] = repeated[i];
     }
-    run_rows<Operation>(sources, destination, extent, extent.fold, of_lanes, store);
+    run_rows<Operation>(sources, destination, extent, fold, of_lanes, store);
   }
 
   // Rows of `fold` positions, and one of what is left over at the end of each even stretch.
