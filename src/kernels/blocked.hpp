@@ -41,27 +41,21 @@ struct Blocked {
 
   static void apply(const BlocksSource& x, const BlocksDestination& y, const BlocksExtent& extent, const Affine& affine,
                     Store store) {
-    if (affine.mean != nullptr) {
-      run<ApplyCentered>({{x}}, y, extent, {{affine.mean, affine.scale, affine.shift}}, store);
-    } else {
-      run<ApplyFolded>({{x}}, y, extent, {{affine.scale, affine.shift}}, store);
-    }
+    with_operation(x, affine, [&](const auto& sources, const auto& coefficients) {
+      run(sources, y, extent, coefficients, store);
+    });
   }
 
   static void gradient_apply(const BlocksSource& x, const BlocksSource& dy, const BlocksDestination& dx,
                              const BlocksExtent& extent, const GradientAffine& affine, Store store) {
-    if (affine.b != nullptr) {
-      run<ApplyGradient>({{dy, x}}, dx, extent, {{affine.mean, affine.a, affine.b, affine.c}}, store);
-    } else {
-      run<ApplyScale>({{dy}}, dx, extent, {{affine.a}}, store);
-    }
+    with_operation(x, dy, affine, [&](const auto& sources, const auto& coefficients) {
+      run(sources, dx, extent, coefficients, store);
+    });
   }
 
  private:
   template <int kCount>
-  struct Sources {
-    BlocksSource of[kCount];
-  };
+  using Sources = SourcesOf<BlocksSource, kCount>;
 
   // Channels of block `index` of the group.
   static Index channels_of(const BlocksExtent& extent, Index index) {

@@ -55,6 +55,30 @@ struct Coefficients {
   const float* of[Operation::kCoefficients];
 };
 
+template <class Source, int kCount>
+struct SourcesOf {
+  Source of[kCount];
+};
+
+// Call run(sources, coefficients) with the operation that the coefficients at hand stand for.
+template <class Source, class Run>
+inline void with_operation(const Source& x, const Affine& affine, const Run& run) {
+  if (affine.mean != nullptr) {
+    run(SourcesOf<Source, 1>{{x}}, Coefficients<ApplyCentered>{{affine.mean, affine.scale, affine.shift}});
+  } else {
+    run(SourcesOf<Source, 1>{{x}}, Coefficients<ApplyFolded>{{affine.scale, affine.shift}});
+  }
+}
+
+template <class Source, class Run>
+inline void with_operation(const Source& x, const Source& dy, const GradientAffine& affine, const Run& run) {
+  if (affine.b != nullptr) {
+    run(SourcesOf<Source, 2>{{dy, x}}, Coefficients<ApplyGradient>{{affine.mean, affine.a, affine.b, affine.c}});
+  } else {
+    run(SourcesOf<Source, 1>{{dy}}, Coefficients<ApplyScale>{{affine.a}});
+  }
+}
+
 template <class Operation>
 struct Streams {
   const float* source[Operation::kSources];

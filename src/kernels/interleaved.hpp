@@ -51,27 +51,21 @@ struct Interleaved {
 
   static void apply(const RowsSource& x, const RowsDestination& y, const RowsExtent& extent, const Affine& affine,
                     Store store) {
-    if (affine.mean != nullptr) {
-      run<ApplyCentered>({{x}}, y, extent, {{affine.mean, affine.scale, affine.shift}}, store);
-    } else {
-      run<ApplyFolded>({{x}}, y, extent, {{affine.scale, affine.shift}}, store);
-    }
+    with_operation(x, affine, [&](const auto& sources, const auto& coefficients) {
+      run(sources, y, extent, coefficients, store);
+    });
   }
 
   static void gradient_apply(const RowsSource& x, const RowsSource& dy, const RowsDestination& dx,
                              const RowsExtent& extent, const GradientAffine& affine, Store store) {
-    if (affine.b != nullptr) {
-      run<ApplyGradient>({{dy, x}}, dx, extent, {{affine.mean, affine.a, affine.b, affine.c}}, store);
-    } else {
-      run<ApplyScale>({{dy}}, dx, extent, {{affine.a}}, store);
-    }
+    with_operation(x, dy, affine, [&](const auto& sources, const auto& coefficients) {
+      run(sources, dx, extent, coefficients, store);
+    });
   }
 
  private:
   template <int kCount>
-  struct Sources {
-    RowsSource of[kCount];
-  };
+  using Sources = SourcesOf<RowsSource, kCount>;
 
   template <class Tensor>
   static auto* row(const Tensor& tensor, Index index) {

@@ -49,27 +49,21 @@ struct Planar {
 
   static void apply(const PlanarSource& x, const PlanarDestination& y, const PlanarExtent& extent, const Affine& affine,
                     Store store) {
-    if (affine.mean != nullptr) {
-      run<ApplyCentered>({{x}}, y, extent, {{affine.mean, affine.scale, affine.shift}}, store);
-    } else {
-      run<ApplyFolded>({{x}}, y, extent, {{affine.scale, affine.shift}}, store);
-    }
+    with_operation(x, affine, [&](const auto& sources, const auto& coefficients) {
+      run(sources, y, extent, coefficients, store);
+    });
   }
 
   static void gradient_apply(const PlanarSource& x, const PlanarSource& dy, const PlanarDestination& dx,
                              const PlanarExtent& extent, const GradientAffine& affine, Store store) {
-    if (affine.b != nullptr) {
-      run<ApplyGradient>({{dy, x}}, dx, extent, {{affine.mean, affine.a, affine.b, affine.c}}, store);
-    } else {
-      run<ApplyScale>({{dy}}, dx, extent, {{affine.a}}, store);
-    }
+    with_operation(x, dy, affine, [&](const auto& sources, const auto& coefficients) {
+      run(sources, dx, extent, coefficients, store);
+    });
   }
 
  private:
   template <int kCount>
-  struct Sources {
-    PlanarSource of[kCount];
-  };
+  using Sources = SourcesOf<PlanarSource, kCount>;
 
   static const float* plane(const PlanarSource& source, Index n, Index c) {
     return source.data + n * source.plane_pitch + c * source.channel_pitch;
