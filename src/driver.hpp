@@ -52,6 +52,7 @@ class Driver {
 
  private:
   Schedule schedule(const Traffic& traffic) const;
+  ChannelRange all_channels() const { return {0, problem_.channels}; }
 
   const Problem& problem_;
   const Tiling& tiling_;

@@ -23,8 +23,13 @@ constexpr Index kRowsTileElements = 16384;
 // Below this a second thread costs more to wake than it saves.
 constexpr Index kBytesPerThread = 48 * 1024;
 
-// Shorter runs of consecutive memory slow down a walk over many of them.
-constexpr Index kRunBytes = 4096;
+// A run is what lies consecutively of a slab's channels in one image. Shorter ones than the first slow down a walk over
+// many of them much; longer ones than the second no longer help, see docs/performance.md.
+constexpr Index kLeastRun = 4 * 1024;
+constexpr Index kLongRun = 48 * 1024;
+
+// Planes shorter than this are better applied after the sums of their slab than beside those of the next.
+constexpr Index kOverlapPlane = 12 * 1024;
 
 Index divide_up(Index a, Index b) { return (a + b - 1) / b; }
 Index round_up(Index a, Index b) { return divide_up(a, b) * b; }
@@ -85,55 +90,66 @@ Tiling make_tiling(const Problem& problem) {
   return tiling;
 }
 
+namespace {
+
+// How many channels make one run of at least `bytes`.
+Index channels_in_run(const Problem& problem, Index plane, Index bytes) {
+  return divide_up(bytes, plane) * channel_block(problem.layout);
+}
+
+void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tiling, const CacheSizes& caches,
+                  const Traffic& traffic) {
+  const Index block = channel_block(problem.layout);
+  const Index plane = std::max<Index>(1, problem.spatial * block * static_cast<Index>(sizeof(float)));
+  schedule.overlapped = plane >= kOverlapPlane;
+  // Planes of part of a cache line: as many as end on the border of one.
+  const bool small_planes = tiling.family == Family::planar && plane < kLeastRun;
+  const Index granule = small_planes ? kLanes / std::gcd(problem.spatial, kLanes) : block;
+  const auto in_granules = [&](Index channels) {
+    return std::clamp(round_up(channels, granule), granule, kMaxGroup * block);
+  };
+  const Index least = in_granules(channels_in_run(problem, plane, kLeastRun));
+  const Index most = in_granules(channels_in_run(problem, plane, kLongRun));
+
+  const Index threads = schedule.threads;
+  const Index slabs_alive = schedule.overlapped ? 2 : 1;
+  const Index one_channel = std::max<Index>(1, channel_bytes(problem) * traffic.reads * slabs_alive);
+  const Index in_private = static_cast<Index>(caches.private_bytes) * 3 / 4 / one_channel;
+  const Index in_shared = static_cast<Index>(caches.shared_bytes) / 2 / threads / one_channel;
+  // A slab that one thread has to itself needs no waiting for others; one that all share is smaller for each.
+  if (balanced(divide_up(problem.channels, least), threads) && std::max(in_private, in_shared) >= least) {
+    const Index fitting = std::max(std::min(in_private, kMaxGroup * block), std::min(in_shared, most));
+    schedule.slab_channels = even_slab(problem.channels, fitting, threads, granule);
+    schedule.private_slabs = true;
+  } else {
+    const Index in_all_private = std::min(in_private * threads, kMaxGroup * block);
+    schedule.slab_channels = std::min(problem.channels, std::max(in_all_private / granule * granule, least));
+  }
+}
+
+}  // namespace
+
 Schedule make_schedule(const Problem& problem, const Tiling& tiling, const CacheSizes& caches, const Traffic& traffic,
                        int concurrency) {
-  const Index one_channel = std::max<Index>(1, channel_bytes(problem) * traffic.reads);
   const Index bytes = channel_bytes(problem) * problem.channels * (traffic.reads + (traffic.writes ? 1 : 0));
   const Index threads = std::clamp<Index>(bytes / kBytesPerThread, 1, std::max(concurrency, 1));
-  const auto private_bytes = static_cast<Index>(caches.private_bytes);
-  const auto shared_bytes = static_cast<Index>(caches.shared_bytes);
 
   Schedule schedule{};
   schedule.threads = static_cast<int>(threads);
   schedule.slab_channels = problem.channels;
   schedule.private_slabs = threads == 1;
-
-  // A run is what lies consecutively: a channel's plane, or a block's.
-  const Index block = channel_block(problem.layout);
-  const Index run = std::max<Index>(1, problem.spatial * block * static_cast<Index>(sizeof(float)));
-  const Index group_limit = tiling.family == Family::planar ? kMaxGroup : kMaxGroup * block;
-  // Planes of part of a cache line: as many as end on the border of one.
-  const bool small_planes = tiling.family == Family::planar && run < kRunBytes;
-  const Index granule = small_planes ? kLanes / std::gcd(problem.spatial, kLanes) : block;
-  if (traffic.two_passes && tiling.family != Family::interleaved) {
-    const Index wanted = std::clamp<Index>(round_up(divide_up(kRunBytes, run) * block, granule), granule, group_limit);
-    // A slab that one thread has to itself needs no waiting for others; one that all share is smaller for each.
-    const bool spread = balanced(divide_up(problem.channels, wanted), threads);
-    const Index in_private = private_bytes * 3 / 4 / one_channel;
-    const Index in_all_private = private_bytes * 3 / 4 * threads / one_channel;
-    const Index in_shared = shared_bytes / 2 / threads / one_channel;
-    if (spread && in_private >= wanted) {
-      const Index limit = std::min(in_private, group_limit);
-      schedule.slab_channels = even_slab(problem.channels, limit, threads, granule);
-      schedule.private_slabs = true;
-    } else if (spread && in_shared >= wanted) {
-      schedule.slab_channels = even_slab(problem.channels, wanted, threads, granule);
-      schedule.private_slabs = true;
-    } else if (in_all_private >= wanted) {
-      schedule.slab_channels = std::min(problem.channels, in_all_private / granule * granule);
-    } else {
-      schedule.slab_channels = std::min(problem.channels, wanted);
-    }
-  }
+  if (traffic.two_passes && tiling.family != Family::interleaved)
+    choose_slabs(schedule, problem, tiling, caches, traffic);
 
   const Index sharers = schedule.private_slabs ? 1 : threads;
+  const Index block = channel_block(problem.layout);
   if (tiling.family == Family::interleaved) {
     const Index splits =
         std::max(divide_up(problem.channels, kMaxLanes), divide_up(sharers, std::max<Index>(1, tiling.chunks)));
     const Index group = round_up(divide_up(problem.channels, splits), kLanes);
     schedule.group_channels = tiling.fold > 1 ? problem.channels : std::min(group, problem.channels);
   } else {
-    schedule.group_channels = std::min(round_up(schedule.slab_channels, block), group_limit);
+    schedule.group_channels = std::min(round_up(schedule.slab_channels, block), kMaxGroup * block);
     while (schedule.group_channels > block &&
            divide_up(schedule.slab_channels, schedule.group_channels) * tiling.chunks < sharers) {
       schedule.group_channels = round_up(divide_up(schedule.group_channels, 2), block);

@@ -45,6 +45,8 @@ struct Schedule {
   Index slab_channels;
   // Each slab belongs to one thread, which does all of it; else all threads share each slab.
   bool private_slabs;
+  // The apply pass of a slab goes along with the sums of the next; two of them are in the cache at a time.
+  bool overlapped;
   // Channels of a tile.
   Index group_channels;
   // Pieces into which each tile is cut in the apply pass, so that all threads have some.

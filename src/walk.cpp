@@ -120,6 +120,16 @@ void Walk::moments(const TensorIn& x, ChannelRange group, Index tile, const Mome
   }
 }
 
+void Walk::prefetch_pivots(const TensorIn& x, ChannelRange group, Index tile) const {
+  if (tiling_.family == Family::interleaved) return;
+  const PlanesTile at = planes_tile({tile, 0, 1});
+  if (tiling_.family == Family::planar) {
+    kernels_.planar_prefetch_pivots(planar(x, group, at), {at.planes, group.count, at.length});
+  } else {
+    kernels_.blocks_prefetch_pivots(blocks(x, group, at), blocks_extent(group, at));
+  }
+}
+
 void Walk::gradient_sums(const TensorIn& x, const TensorIn& dy, ChannelRange group, Index tile, const float* mean,
                          const GradientSumsOut& out) const {
   const Piece whole{tile, 0, 1};
@@ -166,6 +176,42 @@ void Walk::gradient_apply(const TensorIn& x, const TensorIn& dy, const TensorOut
   } else {
     kernels_.blocks_gradient_apply(with_x ? blocks(x, group, at) : BlocksSource{}, blocks(dy, group, at),
                                    blocks(dx, group, at), blocks_extent(group, at), affine, store);
+  }
+}
+
+void Walk::apply_and_moments(const TensorIn& x, const TensorOut& y, ChannelRange now, const Affine& affine, Store store,
+                             ChannelRange group, Index tile, const MomentsOut& out) const {
+  const PlanesTile at = planes_tile({tile, 0, 1});
+  if (tiling_.family == Family::planar) {
+    kernels_.planar_apply_and_moments(
+        {planar(x, now, at), planar(y, now, at), {at.planes, now.count, at.length}, affine, store},
+        planar(x, group, at), {at.planes, group.count, at.length}, out);
+  } else {
+    kernels_.blocks_apply_and_moments({blocks(x, now, at), blocks(y, now, at), blocks_extent(now, at), affine, store},
+                                      blocks(x, group, at), blocks_extent(group, at), out);
+  }
+}
+
+void Walk::gradient_apply_and_sums(const TensorIn& applied_x, const TensorIn& x, const TensorIn& dy,
+                                   const TensorOut& dx, ChannelRange now, const GradientAffine& affine, Store store,
+                                   ChannelRange group, Index tile, const float* mean,
+                                   const GradientSumsOut& out) const {
+  const PlanesTile at = planes_tile({tile, 0, 1});
+  const bool with_x = applied_x.data != nullptr;
+  if (tiling_.family == Family::planar) {
+    kernels_.planar_gradient_apply_and_sums({with_x ? planar(applied_x, now, at) : PlanarSource{},
+                                             planar(dy, now, at),
+                                             planar(dx, now, at),
+                                             {at.planes, now.count, at.length},
+                                             affine,
+                                             store},
+                                            planar(x, group, at), planar(dy, group, at),
+                                            {at.planes, group.count, at.length}, mean, out);
+  } else {
+    kernels_.blocks_gradient_apply_and_sums({with_x ? blocks(applied_x, now, at) : BlocksSource{}, blocks(dy, now, at),
+                                             blocks(dx, now, at), blocks_extent(now, at), affine, store},
+                                            blocks(x, group, at), blocks(dy, group, at), blocks_extent(group, at), mean,
+                                            out);
   }
 }
 

@@ -41,12 +41,24 @@ class Walk {
 
   // All per-channel pointers are to the first channel of the group.
   void moments(const TensorIn& x, ChannelRange group, Index tile, const kernels::MomentsOut& out) const;
+  // Ahead of the moments of a tile.
+  void prefetch_pivots(const TensorIn& x, ChannelRange group, Index tile) const;
   void gradient_sums(const TensorIn& x, const TensorIn& dy, ChannelRange group, Index tile, const float* mean,
                      const kernels::GradientSumsOut& out) const;
   void apply(const TensorIn& x, const TensorOut& y, ChannelRange group, const Piece& piece,
              const kernels::Affine& affine, kernels::Store store) const;
   void gradient_apply(const TensorIn& x, const TensorIn& dy, const TensorOut& dx, ChannelRange group,
                       const Piece& piece, const kernels::GradientAffine& affine, kernels::Store store) const;
+
+  // The apply pass of one slab beside the sums of the next, in the planar and blocked families: of the same tile, of a
+  // group of channels of each. Coefficients are those of the first channel of `now`, sums those of the first of
+  // `group`.
+  void apply_and_moments(const TensorIn& x, const TensorOut& y, ChannelRange now, const kernels::Affine& affine,
+                         kernels::Store store, ChannelRange group, Index tile, const kernels::MomentsOut& out) const;
+  void gradient_apply_and_sums(const TensorIn& applied_x, const TensorIn& x, const TensorIn& dy, const TensorOut& dx,
+                               ChannelRange now, const kernels::GradientAffine& affine, kernels::Store store,
+                               ChannelRange group, Index tile, const float* mean,
+                               const kernels::GradientSumsOut& out) const;
 
  private:
   struct PlanesTile {

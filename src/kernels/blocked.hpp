@@ -5,7 +5,7 @@
 // not span planes. Two positions of nCx8c make one row of 16 lanes. The rows of a partial last block are taken one by
 // one.
 
-#include "kernels/elementwise.hpp"
+#include "kernels/blocked_apply.hpp"
 #include "kernels/reductions.hpp"
 #include "kernels/statistics.hpp"
 
@@ -15,28 +15,25 @@ namespace {
 template <class A>
 struct Blocked {
   static void moments(const BlocksSource& x, const BlocksExtent& extent, const MomentsOut& out) {
-    const Index count = extent.images * extent.length;
-    alignas(64) float pivot[kMaxGroup * kLanes];
-    find_pivots(x, extent, pivot);
-    alignas(64) double sum[kMaxGroup * kLanes];
-    alignas(64) double sum_squares[kMaxGroup * kLanes];
-    accumulate<MomentsReduction>({{x}}, extent, pivot, {{sum, sum_squares}});
-    unsigned char again[kMaxGroup * kLanes];
-    if (!finish_moments(extent.channels, count, pivot, sum, sum_squares, out, again)) return;
-    for_each_marked(extent, again, [&](Index b) { moments_in_double(x, extent, b, again, out); });
+    Alone alone;
+    moments_beside(alone, x, extent, out);
+  }
+
+  static void prefetch_pivots(const BlocksSource& x, const BlocksExtent& extent) {
+    for (Index i = 0; i < kLanes; ++i) {
+      const float* from = x.data + pivot_offset(x, extent, i);
+      for (Index b = 0; b < blocks_of(extent); ++b) prefetch(from + b * x.block_pitch);
+    }
   }
 
   static void gradient_sums(const BlocksSource& x, const BlocksSource& dy, const BlocksExtent& extent,
                             const float* mean, const GradientSumsOut& out) {
+    Alone alone;
     if (x.data == nullptr) {
-      const float unused[kMaxGroup * kLanes] = {};
-      accumulate<SumReduction>({{dy}}, extent, unused, {{out.dy}});
-      return;
+      accumulate<SumReduction>({{dy}}, extent, kNoCenter, {{out.dy}}, alone);
+    } else {
+      gradient_sums_beside(alone, x, dy, extent, mean, out);
     }
-    accumulate<GradientReduction>({{dy, x}}, extent, mean, {{out.dy, out.dy_x, out.x}});
-    unsigned char again[kMaxGroup * kLanes];
-    if (!gradient_sums_unsound(extent.channels, out, again)) return;
-    for_each_marked(extent, again, [&](Index b) { gradient_sums_in_double(x, dy, extent, b, again, mean, out); });
   }
 
   static void apply(const BlocksSource& x, const BlocksDestination& y, const BlocksExtent& extent, const Affine& affine,
@@ -53,33 +50,97 @@ struct Blocked {
     });
   }
 
+  static void apply_and_moments(const BlocksApplyTile& now, const BlocksSource& x, const BlocksExtent& extent,
+                                const MomentsOut& out) {
+    with_operation(now.x, now.affine, [&](const auto& sources, const auto& coefficients) {
+      beside(sources, now.y, now.extent, coefficients, now.store,
+             [&](auto& companion) { moments_beside(companion, x, extent, out); });
+    });
+  }
+
+  static void gradient_apply_and_sums(const BlocksGradientApplyTile& now, const BlocksSource& x, const BlocksSource& dy,
+                                      const BlocksExtent& extent, const float* mean, const GradientSumsOut& out) {
+    with_operation(now.x, now.dy, now.affine, [&](const auto& sources, const auto& coefficients) {
+      beside(sources, now.dx, now.extent, coefficients, now.store,
+             [&](auto& companion) { gradient_sums_beside(companion, x, dy, extent, mean, out); });
+    });
+  }
+
  private:
   template <int kCount>
   using Sources = SourcesOf<BlocksSource, kCount>;
 
-  // Channels of block `index` of the group.
-  static Index channels_of(const BlocksExtent& extent, Index index) {
-    const Index left = extent.channels - index * extent.block;
-    return left < extent.block ? left : extent.block;
-  }
+  static constexpr float kNoCenter[kMaxGroup * kLanes] = {};
 
-  template <class Tensor>
-  static auto* plane(const Tensor& tensor, Index image, Index block) {
-    return tensor.data + image * tensor.image_pitch + block * tensor.block_pitch;
-  }
-
-  // The mean of 16 positions spread evenly over the tile, as a tree: 16 equal elements give back exactly themselves.
-  static void find_pivots(const BlocksSource& x, const BlocksExtent& extent, float* pivot) {
+  template <class Companion>
+  static void moments_beside(Companion& companion, const BlocksSource& x, const BlocksExtent& extent,
+                             const MomentsOut& out) {
     const Index count = extent.images * extent.length;
-    Index offset[kLanes];
-    for (Index i = 0; i < kLanes; ++i) {
-      const Index element = (2 * i + 1) * count / (2 * kLanes);
-      offset[i] = element / extent.length * x.image_pitch + element % extent.length * x.row_pitch;
+    alignas(64) float pivot[kMaxGroup * kLanes];
+    find_pivots(x, extent, pivot);
+    alignas(64) double sum[kMaxGroup * kLanes];
+    alignas(64) double sum_squares[kMaxGroup * kLanes];
+    accumulate<MomentsReduction>({{x}}, extent, pivot, {{sum, sum_squares}}, companion);
+    unsigned char again[kMaxGroup * kLanes];
+    if (!finish_moments(extent.channels, count, pivot, sum, sum_squares, out, again)) return;
+    for_each_marked(extent, again, [&](Index b) { moments_in_double(x, extent, b, again, out); });
+  }
+
+  template <class Companion>
+  static void gradient_sums_beside(Companion& companion, const BlocksSource& x, const BlocksSource& dy,
+                                   const BlocksExtent& extent, const float* mean, const GradientSumsOut& out) {
+    accumulate<GradientReduction>({{dy, x}}, extent, mean, {{out.dy, out.dy_x, out.x}}, companion);
+  }
+
+  // Calls with(companion), which applies the operation to the tile, and lets the companion finish.
+  template <class Operation, class With>
+  static void beside(const SourcesOf<BlocksSource, Operation::kSources>& sources, const BlocksDestination& destination,
+                     const BlocksExtent& extent, const Coefficients<Operation>& coefficients, Store store,
+                     const With& with) {
+    const BlocksTile<Operation> tile{sources, destination, extent, coefficients};
+    if (store == Store::streaming) {
+      beside<Store::streaming>(tile, with);
+      stream_fence();
+    } else {
+      beside<Store::ordinary>(tile, with);
     }
+  }
+
+  template <Store kStore, class Operation, class With>
+  static void beside(const BlocksTile<Operation>& tile, const With& with) {
+    using Runs = BlocksRuns<A, Operation, kStore>;
+    Runs runs(tile);
+    Beside<A, Operation, kStore, Runs> companion(runs);
+    with(companion);
+    companion.finish();
+  }
+
+  template <class Operation>
+  static void run(const SourcesOf<BlocksSource, Operation::kSources>& sources, const BlocksDestination& destination,
+                  const BlocksExtent& extent, const Coefficients<Operation>& coefficients, Store store) {
+    const BlocksTile<Operation> tile{sources, destination, extent, coefficients};
+    if (store == Store::streaming) {
+      BlocksApply<A, Operation, Store::streaming>::run(tile);
+      stream_fence();
+    } else {
+      BlocksApply<A, Operation, Store::ordinary>::run(tile);
+    }
+  }
+
+  // Position i of 16 that are spread evenly over the tile.
+  static Index pivot_offset(const BlocksSource& x, const BlocksExtent& extent, Index i) {
+    const Index position = (2 * i + 1) * (extent.images * extent.length) / (2 * kLanes);
+    return position / extent.length * x.image_pitch + position % extent.length * x.row_pitch;
+  }
+
+  // The mean of those positions, as a tree: 16 equal elements give back exactly themselves.
+  static void find_pivots(const BlocksSource& x, const BlocksExtent& extent, float* pivot) {
+    Index offset[kLanes];
+    for (Index i = 0; i < kLanes; ++i) offset[i] = pivot_offset(x, extent, i);
     for (Index b = 0; b * extent.block < extent.channels; ++b) {
       const Index channels = channels_of(extent, b);
       Lanes<A> value[kLanes];
-      for (Index i = 0; i < kLanes; ++i) value[i] = Lanes<A>::load_first(plane(x, 0, b) + offset[i], channels);
+      for (Index i = 0; i < kLanes; ++i) value[i] = Lanes<A>::load_first(plane_of(x, 0, b) + offset[i], channels);
       for (Index half = kLanes / 2; half > 0; half /= 2) {
         for (Index i = 0; i < half; ++i) value[i] = value[i] + value[i + half];
       }
@@ -88,12 +149,12 @@ struct Blocked {
   }
 
   // The sums of each channel of the tile. Each block of channels has 16 lanes.
-  template <class Reduction>
+  template <class Reduction, class Companion>
   static void accumulate(const Sources<Reduction::kSources>& sources, const BlocksExtent& extent, const float* center,
-                         const Sums<Reduction::kSums>& sums) {
+                         const Sums<Reduction::kSums>& sums, Companion& companion) {
     alignas(64) double lanes[Reduction::kSums][kMaxGroup * kLanes];
     alignas(64) float centers[kMaxGroup * kLanes];
-    const Index blocks = (extent.channels + extent.block - 1) / extent.block;
+    const Index blocks = blocks_of(extent);
     for (Index b = 0; b < blocks; ++b) {
       for (Index lane = 0; lane < kLanes; ++lane) {
         const Index c = lane % extent.block;
@@ -105,12 +166,12 @@ struct Blocked {
       for (Index b = 0; b < blocks; ++b) {
         Rows<Reduction::kSources> rows;
         for (int i = 0; i < Reduction::kSources; ++i) {
-          rows.data[i] = plane(sources.of[i], n, b);
+          rows.data[i] = plane_of(sources.of[i], n, b);
           rows.stride[i] = sources.of[i].row_pitch;
         }
         Sums<Reduction::kSums> of_block;
         for (int i = 0; i < Reduction::kSums; ++i) of_block.sum[i] = lanes[i] + b * kLanes;
-        add_plane<Reduction>(rows, extent, channels_of(extent, b), centers + b * kLanes, of_block);
+        add_plane<Reduction>(rows, extent, channels_of(extent, b), centers + b * kLanes, of_block, companion);
       }
     }
     for (int i = 0; i < Reduction::kSums; ++i) {
@@ -127,14 +188,14 @@ struct Blocked {
   // Positions that a packed copy holds.
   static constexpr Index kPackedRows = 256;
 
-  template <class Reduction>
+  template <class Reduction, class Companion>
   static void add_plane(const Rows<Reduction::kSources>& rows, const BlocksExtent& extent, Index channels,
-                        const float* center, const Sums<Reduction::kSums>& sums) {
+                        const float* center, const Sums<Reduction::kSums>& sums, Companion& companion) {
     if (channels < extent.block) return add_rows<A, Reduction>(rows, extent.length, channels, center, sums);
-    if (extent.block == kLanes) return add_column<A, Reduction>(rows, extent.length, 0, center, sums);
+    if (extent.block == kLanes) return add_column<A, Reduction>(rows, extent.length, 0, center, sums, companion);
     bool dense = true;
     for (const Index stride : rows.stride) dense = dense && stride == extent.block;
-    if (dense) return add_pairs<Reduction>(rows, extent.length, center, sums);
+    if (dense) return add_pairs<Reduction>(rows, extent.length, center, sums, companion);
     alignas(64) float packed[Reduction::kSources][kPackedRows * kLanes / 2];
     for (Index first = 0; first < extent.length; first += kPackedRows) {
       const Index count = extent.length - first < kPackedRows ? extent.length - first : kPackedRows;
@@ -146,16 +207,16 @@ struct Blocked {
         }
         copy.data[i] = packed[i];
       }
-      add_pairs<Reduction>(copy, count, center, sums);
+      add_pairs<Reduction>(copy, count, center, sums, companion);
     }
   }
 
   // Rows of 8 channels, two at a time.
-  template <class Reduction>
+  template <class Reduction, class Companion>
   static void add_pairs(Rows<Reduction::kSources> rows, Index count, const float* center,
-                        const Sums<Reduction::kSums>& sums) {
+                        const Sums<Reduction::kSums>& sums, Companion& companion) {
     for (Index& stride : rows.stride) stride = kLanes;
-    add_column<A, Reduction>(rows, count / 2, count % 2 * (kLanes / 2), center, sums);
+    add_column<A, Reduction>(rows, count / 2, count % 2 * (kLanes / 2), center, sums, companion);
   }
 
   // Calls redo(block) for each block of which a channel is marked.
@@ -175,7 +236,7 @@ struct Blocked {
     double near[kLanes] = {};
     for (Index n = 0; n < extent.images; ++n) {
       for (Index r = 0; r < extent.length; ++r) {
-        const float* from = plane(x, n, b) + r * x.row_pitch;
+        const float* from = plane_of(x, n, b) + r * x.row_pitch;
         for (Index c = 0; c < channels; ++c) near[c] += static_cast<double>(from[c]);
       }
     }
@@ -184,7 +245,7 @@ struct Blocked {
     double sum_squares[kLanes] = {};
     for (Index n = 0; n < extent.images; ++n) {
       for (Index r = 0; r < extent.length; ++r) {
-        const float* from = plane(x, n, b) + r * x.row_pitch;
+        const float* from = plane_of(x, n, b) + r * x.row_pitch;
         for (Index c = 0; c < channels; ++c) {
           const double deviation = static_cast<double>(from[c]) - near[c];
           sum[c] += deviation;
@@ -197,83 +258,6 @@ struct Blocked {
       const double m2 = sum_squares[c] - sum[c] * (sum[c] / count);
       out.mean[b * extent.block + c] = near[c] + sum[c] / count;
       out.m2[b * extent.block + c] = m2 < 0 ? 0 : m2;
-    }
-  }
-
-  static void gradient_sums_in_double(const BlocksSource& x, const BlocksSource& dy, const BlocksExtent& extent,
-                                      Index b, const unsigned char* marked, const float* mean,
-                                      const GradientSumsOut& out) {
-    const Index channels = channels_of(extent, b);
-    const Index first = b * extent.block;
-    double sum[2][kLanes] = {};
-    for (Index n = 0; n < extent.images; ++n) {
-      for (Index r = 0; r < extent.length; ++r) {
-        const float* from = plane(x, n, b) + r * x.row_pitch;
-        const float* gradient = plane(dy, n, b) + r * dy.row_pitch;
-        for (Index c = 0; c < channels; ++c) {
-          const double deviation = static_cast<double>(from[c]) - static_cast<double>(mean[first + c]);
-          sum[0][c] += static_cast<double>(gradient[c]) * deviation;
-          sum[1][c] += deviation;
-        }
-      }
-    }
-    for (Index c = 0; c < channels; ++c) {
-      if (marked[first + c] == 0) continue;
-      out.dy_x[first + c] = sum[0][c];
-      out.x[first + c] = sum[1][c];
-    }
-  }
-
-  template <class Operation>
-  static void run(const Sources<Operation::kSources>& sources, const BlocksDestination& destination,
-                  const BlocksExtent& extent, const Coefficients<Operation>& coefficients, Store store) {
-    bool dense = destination.row_pitch == extent.block;
-    for (const BlocksSource& source : sources.of) dense = dense && source.row_pitch == extent.block;
-    bool streamed = false;
-    const Index blocks = (extent.channels + extent.block - 1) / extent.block;
-    for (Index n = 0; n < extent.images; ++n) {
-      for (Index b = 0; b < blocks; ++b) {
-        const Index channels = channels_of(extent, b);
-        Lanes<A> coefficient[Operation::kCoefficients];
-        for (int i = 0; i < Operation::kCoefficients; ++i) {
-          coefficient[i] = lanes_of(coefficients.of[i] + b * extent.block, channels, extent.block);
-        }
-        Streams<Operation> streams;
-        for (int i = 0; i < Operation::kSources; ++i) streams.source[i] = plane(sources.of[i], n, b);
-        streams.destination = plane(destination, n, b);
-        if (!dense || channels < extent.block) {
-          run_plane_by_rows<Operation>(streams, sources, destination, extent, channels, coefficient);
-          continue;
-        }
-        // A run that begins in the middle of a line streams only if its lanes still fit their coefficients then.
-        if (store == Store::streaming && misaligned_elements(streams.destination) % extent.block == 0) {
-          apply_run<A, Operation, Store::streaming>(streams, extent.length * extent.block, coefficient);
-          streamed = true;
-        } else {
-          apply_run<A, Operation, Store::ordinary>(streams, extent.length * extent.block, coefficient);
-        }
-      }
-    }
-    if (streamed) stream_fence();
-  }
-
-  static Lanes<A> lanes_of(const float* coefficient, Index channels, Index block) {
-    if (channels < block || block == kLanes) return Lanes<A>::load_first(coefficient, channels);
-    alignas(64) float twice[kLanes];
-    for (Index lane = 0; lane < kLanes; ++lane) twice[lane] = coefficient[lane % block];
-    return Lanes<A>::load(twice);
-  }
-
-  template <class Operation>
-  static void run_plane_by_rows(Streams<Operation> streams, const Sources<Operation::kSources>& sources,
-                                const BlocksDestination& destination, const BlocksExtent& extent, Index channels,
-                                const Lanes<A>* coefficient) {
-    const Index pad = destination.owns_padding ? extent.block - channels : 0;
-    for (Index r = 0; r < extent.length; ++r) {
-      compute_first<A>(streams, 0, channels, coefficient);
-      if (pad > 0) Lanes<A>::all(0).store_first(streams.destination + channels, pad);
-      for (int i = 0; i < Operation::kSources; ++i) streams.source[i] += sources.of[i].row_pitch;
-      streams.destination += destination.row_pitch;
     }
   }
 };

@@ -86,7 +86,8 @@ struct Streams {
 };
 
 template <class A, class Operation>
-inline Lanes<A> compute_at(const Streams<Operation>& streams, Index offset, const Lanes<A>* coefficient) {
+[[gnu::always_inline]] inline Lanes<A> compute_at(const Streams<Operation>& streams, Index offset,
+                                                  const Lanes<A>* coefficient) {
   Lanes<A> source[Operation::kSources];
 #pragma GCC unroll 2
   for (int i = 0; i < Operation::kSources; ++i) source[i] = Lanes<A>::load(streams.source[i] + offset);
@@ -102,7 +103,7 @@ inline void compute_first(const Streams<Operation>& streams, Index offset, Index
 }
 
 template <class A, Store kStore>
-inline void put(const Lanes<A>& value, float* to) {
+[[gnu::always_inline]] inline void put(const Lanes<A>& value, float* to) {
   if constexpr (kStore == Store::streaming) {
     value.stream(to);
   } else {
@@ -113,6 +114,23 @@ inline void put(const Lanes<A>& value, float* to) {
 // Elements until `address` is aligned for a streaming store.
 inline Index misaligned_elements(const float* address) {
   return static_cast<Index>((0U - reinterpret_cast<std::uintptr_t>(address)) / sizeof(float) & (kLanes - 1));
+}
+
+// Whole vectors of [first, end).
+template <class A, class Operation, Store kStore>
+inline void apply_vectors(const Streams<Operation>& streams, Index first, Index end, const Lanes<A>* coefficient) {
+  constexpr Index kUnroll = 4;
+  Index i = first;
+  for (; i + kUnroll * kLanes <= end; i += kUnroll * kLanes) {
+    Lanes<A> result[kUnroll];
+#pragma GCC unroll 4
+    for (Index k = 0; k < kUnroll; ++k) result[k] = compute_at<A>(streams, i + k * kLanes, coefficient);
+#pragma GCC unroll 4
+    for (Index k = 0; k < kUnroll; ++k) put<A, kStore>(result[k], streams.destination + i + k * kLanes);
+  }
+  for (; i + kLanes <= end; i += kLanes) {
+    put<A, kStore>(compute_at<A>(streams, i, coefficient), streams.destination + i);
+  }
 }
 
 // `length` consecutive elements of one channel.
@@ -126,17 +144,9 @@ inline void apply_run(const Streams<Operation>& streams, Index length, const Lan
       compute_first<A>(streams, 0, i, coefficient);
     }
   }
-  constexpr Index kUnroll = 4;
-  for (; i + kUnroll * kLanes <= length; i += kUnroll * kLanes) {
-    Lanes<A> result[kUnroll];
-#pragma GCC unroll 4
-    for (Index k = 0; k < kUnroll; ++k) result[k] = compute_at<A>(streams, i + k * kLanes, coefficient);
-#pragma GCC unroll 4
-    for (Index k = 0; k < kUnroll; ++k) put<A, kStore>(result[k], streams.destination + i + k * kLanes);
-  }
-  for (; i + kLanes <= length; i += kLanes) {
-    put<A, kStore>(compute_at<A>(streams, i, coefficient), streams.destination + i);
-  }
+  const Index whole = (length - i) / kLanes * kLanes;
+  apply_vectors<A, Operation, kStore>(streams, i, i + whole, coefficient);
+  i += whole;
   if (i < length) compute_first<A>(streams, i, length - i, coefficient);
 }
 
@@ -146,11 +156,14 @@ struct RowStreams {
   Index source_stride[Operation::kSources];
   Index destination_stride;
 
-  Streams<Operation> row(Index index) const {
-    Streams<Operation> result = first;
-    for (int i = 0; i < Operation::kSources; ++i) result.source[i] += index * source_stride[i];
-    result.destination += index * destination_stride;
-    return result;
+  Streams<Operation> row(Index index) const { return shifted(first, index); }
+  Streams<Operation> next(const Streams<Operation>& row) const { return shifted(row, 1); }
+
+ private:
+  Streams<Operation> shifted(Streams<Operation> row, Index by) const {
+    for (int i = 0; i < Operation::kSources; ++i) row.source[i] += by * source_stride[i];
+    row.destination += by * destination_stride;
+    return row;
   }
 };
 

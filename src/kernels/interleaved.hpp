@@ -42,11 +42,6 @@ struct Interleaved {
       out.dy_x[c] = sums[1][c];
       out.x[c] = sums[2][c];
     }
-    unsigned char again[kMaxLanes];
-    if (!gradient_sums_unsound(extent.channels, out, again)) return;
-    for_each_marked(extent, again, [&](Index first, Index count, const unsigned char* marked) {
-      gradient_sums_in_double(x, dy, extent, first, count, marked, mean, out);
-    });
   }
 
   static void apply(const RowsSource& x, const RowsDestination& y, const RowsExtent& extent, const Affine& affine,
@@ -228,26 +223,6 @@ struct Interleaved {
       const double m2 = sum_squares[c] - sum[c] * (sum[c] / count);
       out.mean[first + c] = near[c] + sum[c] / count;
       out.m2[first + c] = m2 < 0 ? 0 : m2;
-    }
-  }
-
-  static void gradient_sums_in_double(const RowsSource& x, const RowsSource& dy, const RowsExtent& extent, Index first,
-                                      Index channels, const unsigned char* marked, const float* mean,
-                                      const GradientSumsOut& out) {
-    double sum[2][kLanes] = {};
-    for (Index r = 0; r < extent.count; ++r) {
-      const float* gradient = row(dy, extent.first + r) + first * dy.channel_pitch;
-      const float* from = row(x, extent.first + r) + first * x.channel_pitch;
-      for (Index c = 0; c < channels; ++c) {
-        const double deviation = static_cast<double>(from[c * x.channel_pitch]) - static_cast<double>(mean[first + c]);
-        sum[0][c] += static_cast<double>(gradient[c * dy.channel_pitch]) * deviation;
-        sum[1][c] += deviation;
-      }
-    }
-    for (Index c = 0; c < channels; ++c) {
-      if (marked[c] == 0) continue;
-      out.dy_x[first + c] = sum[0][c];
-      out.x[first + c] = sum[1][c];
     }
   }
 

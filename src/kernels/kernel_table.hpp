@@ -113,6 +113,31 @@ struct GradientSumsOut {
 // Ordinary stores leave what they write in the cache; streaming ones go past it, and must not be used in place.
 enum class Store { ordinary, streaming };
 
+// What `apply` and `gradient_apply` take: a tile of the slab that is applied while sums are taken of the next.
+template <class Source, class Destination, class Extent>
+struct ApplyTile {
+  Source x;
+  Destination y;
+  Extent extent;
+  Affine affine;
+  Store store;
+};
+
+template <class Source, class Destination, class Extent>
+struct GradientApplyTile {
+  Source x;
+  Source dy;
+  Destination dx;
+  Extent extent;
+  GradientAffine affine;
+  Store store;
+};
+
+using PlanarApplyTile = ApplyTile<PlanarSource, PlanarDestination, PlanarExtent>;
+using BlocksApplyTile = ApplyTile<BlocksSource, BlocksDestination, BlocksExtent>;
+using PlanarGradientApplyTile = GradientApplyTile<PlanarSource, PlanarDestination, PlanarExtent>;
+using BlocksGradientApplyTile = GradientApplyTile<BlocksSource, BlocksDestination, BlocksExtent>;
+
 struct ForwardFinalise {
   Index count;
   const double* mean;
@@ -162,6 +187,10 @@ struct KernelTable {
   void (*rows_moments)(const RowsSource& x, const RowsExtent& extent, const MomentsOut& out);
   void (*blocks_moments)(const BlocksSource& x, const BlocksExtent& extent, const MomentsOut& out);
 
+  // Brings to the cache what the moments of a tile look at first, its pivots: else they wait for memory one by one.
+  void (*planar_prefetch_pivots)(const PlanarSource& x, const PlanarExtent& extent);
+  void (*blocks_prefetch_pivots)(const BlocksSource& x, const BlocksExtent& extent);
+
   void (*planar_apply)(const PlanarSource& x, const PlanarDestination& y, const PlanarExtent& extent,
                        const Affine& affine, Store store);
   void (*rows_apply)(const RowsSource& x, const RowsDestination& y, const RowsExtent& extent, const Affine& affine,
@@ -183,6 +212,19 @@ struct KernelTable {
                               const RowsExtent& extent, const GradientAffine& affine, Store store);
   void (*blocks_gradient_apply)(const BlocksSource& x, const BlocksSource& dy, const BlocksDestination& dx,
                                 const BlocksExtent& extent, const GradientAffine& affine, Store store);
+
+  // apply(now) and moments, in one loop, so that reading and writing overlap. Both are of the same tile, `now` of other
+  // channels, whose number may be another. Likewise gradient_apply(now) and gradient_sums, of which x is not null.
+  void (*planar_apply_and_moments)(const PlanarApplyTile& now, const PlanarSource& x, const PlanarExtent& extent,
+                                   const MomentsOut& out);
+  void (*blocks_apply_and_moments)(const BlocksApplyTile& now, const BlocksSource& x, const BlocksExtent& extent,
+                                   const MomentsOut& out);
+  void (*planar_gradient_apply_and_sums)(const PlanarGradientApplyTile& now, const PlanarSource& x,
+                                         const PlanarSource& dy, const PlanarExtent& extent, const float* mean,
+                                         const GradientSumsOut& out);
+  void (*blocks_gradient_apply_and_sums)(const BlocksGradientApplyTile& now, const BlocksSource& x,
+                                         const BlocksSource& dy, const BlocksExtent& extent, const float* mean,
+                                         const GradientSumsOut& out);
 
   // Per channel. merge_moments takes (from_count, from) into (into_count, into); neither count is 0.
   void (*merge_moments)(Index channels, Index into_count, const MomentsOut& into, Index from_count,

@@ -14,6 +14,12 @@ inline void add_to(double* sums, const DoubleLanes<A>& value) {
   (DoubleLanes<A>::load(sums) + value).store(sums);
 }
 
+// The companion of sums that go alone.
+struct Alone {
+  static constexpr bool kWorks = false;
+  void work(Index) {}
+};
+
 // Which of a block's rows.
 struct Even {};
 struct Odd {};
@@ -33,7 +39,7 @@ struct MomentsReduction {
     Lanes<A> deviations = Lanes<A>::all(0);
     Lanes<A> squares = Lanes<A>::all(0);
 
-    void add(const Lanes<A>& deviation) {
+    [[gnu::always_inline]] void add(const Lanes<A>& deviation) {
       deviations = deviations + deviation;
       squares = fma(deviation, deviation, squares);
     }
@@ -45,7 +51,7 @@ struct MomentsReduction {
     Chain<A> odd;
 
     template <class Row, class Parity>
-    void add(const Row& row, const Lanes<A>& center, Parity) {
+    [[gnu::always_inline]] void add(const Row& row, const Lanes<A>& center, Parity) {
       (std::is_same_v<Parity, Even> ? even : odd).add(row.lanes(0) - center);
     }
 
@@ -56,9 +62,10 @@ struct MomentsReduction {
   };
 };
 
-// About the saved mean: sum of dy, sum of dy * (x - mean), sum of x - mean. Sources dy, x. The first two in double
-// throughout: they are differences of large numbers wherever dy has no mean to speak of, and dx keeps its bound there
-// only if they keep more digits than single precision has.
+// About the saved mean: sum of dy, sum of dy * (x - mean), sum of x - mean. Sources dy, x. In double throughout: the
+// first two are differences of large numbers wherever dy has no mean to speak of, and dx keeps its bound there only if
+// they keep more digits than single precision has. x is widened before the mean is taken off: from memory that costs
+// less.
 struct GradientReduction {
   static constexpr int kSources = 2;
   static constexpr int kSums = 3;
@@ -68,21 +75,21 @@ struct GradientReduction {
   struct Block {
     DoubleLanes<A> gradients = DoubleLanes<A>::all(0);
     DoubleLanes<A> products = DoubleLanes<A>::all(0);
-    Lanes<A> deviations = Lanes<A>::all(0);
+    DoubleLanes<A> deviations = DoubleLanes<A>::all(0);
 
     template <class Row, class Parity>
-    void add(const Row& row, const Lanes<A>& center, Parity) {
-      const Lanes<A> deviation = row.lanes(1) - center;
+    [[gnu::always_inline]] void add(const Row& row, const Lanes<A>& center, Parity) {
       const DoubleLanes<A> gradient = row.widened(0);
+      const DoubleLanes<A> deviation = row.widened(1) - widen(center);
       gradients = gradients + gradient;
-      products = fma(gradient, widen(deviation), products);
+      products = fma(gradient, deviation, products);
       deviations = deviations + deviation;
     }
 
     void finish(double* const* sums, Index offset) const {
       add_to(sums[0] + offset, gradients);
       add_to(sums[1] + offset, products);
-      add_to(sums[2] + offset, widen(deviations));
+      add_to(sums[2] + offset, deviations);
     }
   };
 };
@@ -97,7 +104,7 @@ struct SumReduction {
   struct Block {
     DoubleLanes<A> sum = DoubleLanes<A>::all(0);
     template <class Row, class Parity>
-    void add(const Row& row, const Lanes<A>&, Parity) {
+    [[gnu::always_inline]] void add(const Row& row, const Lanes<A>&, Parity) {
       sum = sum + row.widened(0);
     }
     void finish(double* const* sums, Index offset) const { add_to(sums[0] + offset, sum); }
@@ -111,7 +118,7 @@ struct Rows {
 };
 
 template <int kSources>
-inline Rows<kSources> shifted(const Rows<kSources>& rows, Index row, Index lane) {
+[[gnu::always_inline]] inline Rows<kSources> shifted(const Rows<kSources>& rows, Index row, Index lane) {
   Rows<kSources> result = rows;
   for (int i = 0; i < kSources; ++i) result.data[i] += row * rows.stride[i] + lane;
   return result;
@@ -160,7 +167,7 @@ struct Lookahead {
   Index lane = 0;
 
   template <int kLines>
-  void step() {
+  [[gnu::always_inline]] void step() {
     for (int i = 0; i < kSources; ++i) {
       const float* from = rows.data[i] + row * rows.stride[i] + lane;
       for (int line = 0; line < kLines; ++line) prefetch(from + line * kLanes);
@@ -192,7 +199,8 @@ struct StreamSet {
       : low(center, lanes, step), high(center + kHalf * step.center, lanes, step) {}
 
   template <class Parity>
-  void add(const RowsOfAll& rows, Index row, Index lane, Index lanes, const StreamStep& step, Parity parity) {
+  [[gnu::always_inline]] void add(const RowsOfAll& rows, Index row, Index lane, Index lanes, const StreamStep& step,
+                                  Parity parity) {
     low.add(rows, row, lane, lanes, step, parity);
     high.add(rows, row, lane + kHalf * step.lanes, lanes, step, parity);
   }
@@ -214,11 +222,12 @@ struct StreamSet<A, Reduction, 1, kPartial> {
       : about(kPartial ? Lanes<A>::load_first(center, lanes) : Lanes<A>::load(center)) {}
 
   template <class Parity>
-  void add(const RowsOfAll& rows, Index row, Index lane, Index lanes, const StreamStep&, Parity parity) {
+  [[gnu::always_inline]] void add(const RowsOfAll& rows, Index row, Index lane, Index lanes, const StreamStep&,
+                                  Parity parity) {
     block.add(RowReader<A, Reduction::kSources, kPartial>{rows, row, lane, lanes}, about, parity);
   }
 
-  void add_tail(const RowsOfAll& rows, Index row, Index lanes, const float* center) {
+  [[gnu::always_inline]] void add_tail(const RowsOfAll& rows, Index row, Index lanes, const float* center) {
     block.add(RowReader<A, Reduction::kSources, true>{rows, row, 0, lanes}, Lanes<A>::load_first(center, lanes), Odd{});
   }
 
@@ -227,22 +236,23 @@ struct StreamSet<A, Reduction, 1, kPartial> {
 
 // One block of each stream. `lanes` is 16 or, if kPartial, less; `tail` lanes of one row more may follow the last row
 // of a single stream.
-template <class A, class Reduction, int kStreamCount, bool kPartial, class Ahead>
-inline void add_block(const Rows<Reduction::kSources>& rows, Index count, Index lanes, Index tail, const float* center,
-                      const Sums<Reduction::kSums>& sums, const StreamStep& step, Ahead& ahead) {
+template <class A, class Reduction, int kStreamCount, bool kPartial, class Beside>
+[[gnu::always_inline]] inline void add_block(const Rows<Reduction::kSources>& rows, Index count, Index lanes,
+                                             Index tail, const float* center, const Sums<Reduction::kSums>& sums,
+                                             const StreamStep& step, Beside& beside) {
   StreamSet<A, Reduction, kStreamCount, kPartial> streams(center, lanes, step);
   Index row = 0;
   if constexpr (Reduction::kParityMatters) {
     for (; row + 2 <= count; row += 2) {
-      ahead.template step<kStreamCount>();
+      beside.template step<kStreamCount>();
       streams.add(rows, row, 0, lanes, step, Even{});
-      ahead.template step<kStreamCount>();
+      beside.template step<kStreamCount>();
       streams.add(rows, row + 1, 0, lanes, step, Odd{});
     }
     if (row < count) streams.add(rows, row, 0, lanes, step, Even{});
   } else {
     for (; row < count; ++row) {
-      ahead.template step<kStreamCount>();
+      beside.template step<kStreamCount>();
       streams.add(rows, row, 0, lanes, step, Even{});
     }
   }
@@ -253,18 +263,29 @@ inline void add_block(const Rows<Reduction::kSources>& rows, Index count, Index 
 }
 
 // Adds `count` rows of 16 lanes, and `tail` lanes of one more, block after block to the same sums. One block at a time:
-// several would fill the pipelines no better, and prefetchers do not follow streams a kilobyte apart.
-template <class A, class Reduction>
+// several would fill the pipelines no better, and prefetchers do not follow streams a kilobyte apart. The companion
+// (see companions.hpp) takes in as many vectors as the sums do.
+template <class A, class Reduction, class Companion>
 inline void add_column(const Rows<Reduction::kSources>& rows, Index count, Index tail, const float* center,
-                       const Sums<Reduction::kSums>& sums) {
+                       const Sums<Reduction::kSums>& sums, Companion& companion) {
   constexpr StreamStep step{0, 0};
-  NoLookahead ahead;
+  NoLookahead alone;
   Index row = 0;
   for (; row + kBlockRows <= count; row += kBlockRows) {
-    add_block<A, Reduction, 1, false>(shifted(rows, row, 0), kBlockRows, kLanes, 0, center, sums, step, ahead);
+    if constexpr (Companion::kWorks) {
+      if (companion.has(kBlockRows)) {
+        auto burst = companion.burst();
+        add_block<A, Reduction, 1, false>(shifted(rows, row, 0), kBlockRows, kLanes, 0, center, sums, step, burst);
+        companion.skip(kBlockRows);
+        continue;
+      }
+      companion.work(kBlockRows);
+    }
+    add_block<A, Reduction, 1, false>(shifted(rows, row, 0), kBlockRows, kLanes, 0, center, sums, step, alone);
   }
   if (row < count || tail > 0) {
-    add_block<A, Reduction, 1, false>(shifted(rows, row, 0), count - row, kLanes, tail, center, sums, step, ahead);
+    companion.work(count - row);
+    add_block<A, Reduction, 1, false>(shifted(rows, row, 0), count - row, kLanes, tail, center, sums, step, alone);
   }
 }
 
@@ -272,7 +293,10 @@ inline void add_column(const Rows<Reduction::kSources>& rows, Index count, Index
 template <class A, class Reduction>
 inline void add_rows(const Rows<Reduction::kSources>& rows, Index count, Index lanes, const float* center,
                      const Sums<Reduction::kSums>& sums) {
-  if (lanes == kLanes) return add_column<A, Reduction>(rows, count, 0, center, sums);
+  if (lanes == kLanes) {
+    Alone alone;
+    return add_column<A, Reduction>(rows, count, 0, center, sums, alone);
+  }
   constexpr int kStreamCount = kStreams<A>;
   constexpr StreamStep step{kLanes, kLanes};
   for (Index row = 0; row < count; row += kBlockRows) {

@@ -83,6 +83,22 @@ struct Pack<A, T, kCount, true> {
     }
   }
 
+  // The first `count` lanes of a, the others of b.
+  static Pack select_first(Index count, const Pack& a, const Pack& b) {
+    if (count >= kCount) return a;
+    if (count <= 0) return b;
+    if constexpr (std::is_same_v<A, Avx512>) {
+      return {_mm512_mask_blend_ps(first_lanes_mask(count), b.batch, a.batch)};
+    } else if constexpr (std::is_same_v<A, Avx2>) {
+      return {_mm256_blendv_ps(b.batch, a.batch, _mm256_castsi256_ps(first_lanes_mask(count)))};
+    } else {
+      alignas(16) T lanes[kCount];
+      b.batch.store_aligned(lanes);
+      a.store_first(lanes, count);
+      return {Batch::load_aligned(lanes)};
+    }
+  }
+
   void stream(T* to) const {
     if constexpr (std::is_same_v<A, Avx512>) {
       _mm512_stream_ps(to, batch);
@@ -130,6 +146,9 @@ struct Pack<A, T, kCount, false> {
   void store_first(T* to, Index count) const {
     low.store_first(to, count);
     high.store_first(to + kHalf, count - kHalf);
+  }
+  static Pack select_first(Index count, const Pack& a, const Pack& b) {
+    return {Half::select_first(count, a.low, b.low), Half::select_first(count - kHalf, a.high, b.high)};
   }
   void stream(T* to) const {
     low.stream(to);

@@ -38,16 +38,6 @@ inline bool finish_moments(Index channels, Index count, const float* pivot, cons
   return any != 0;
 }
 
-// Likewise for sums of gradients, in which only x - mean can overflow.
-inline bool gradient_sums_unsound(Index channels, const GradientSumsOut& sums, unsigned char* again) {
-  int any = 0;
-  for (Index c = 0; c < channels; ++c) {
-    again[c] = is_finite(sums.dy_x[c]) && is_finite(sums.x[c]) ? 0 : 1;
-    any |= again[c];
-  }
-  return any != 0;
-}
-
 // Chan, Golub, LeVeque.
 inline void merge_moments(Index channels, Index into_count, const MomentsOut& into, Index from_count,
                           const MomentsOut& from) {

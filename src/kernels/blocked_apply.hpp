@@ -1,0 +1,153 @@
+#pragma once
+
+// The apply passes of the blocked layouts: alone, or beside the sums of another slab.
+
+#include "kernels/companions.hpp"
+
+namespace xbn::kernels {
+namespace {
+
+// Channels of block `index` of a group.
+inline Index channels_of(const BlocksExtent& extent, Index index) {
+  const Index left = extent.channels - index * extent.block;
+  return left < extent.block ? left : extent.block;
+}
+
+inline Index blocks_of(const BlocksExtent& extent) { return (extent.channels + extent.block - 1) / extent.block; }
+
+// The rows of a block in an image.
+template <class Tensor>
+inline auto* plane_of(const Tensor& tensor, Index image, Index block) {
+  return tensor.data + image * tensor.image_pitch + block * tensor.block_pitch;
+}
+
+// One operation on one tile.
+template <class Operation>
+struct BlocksTile {
+  SourcesOf<BlocksSource, Operation::kSources> sources;
+  BlocksDestination destination;
+  BlocksExtent extent;
+  Coefficients<Operation> coefficients;
+
+  Streams<Operation> streams(Index image, Index block) const {
+    Streams<Operation> result;
+    for (int i = 0; i < Operation::kSources; ++i) result.source[i] = plane_of(sources.of[i], image, block);
+    result.destination = plane_of(destination, image, block);
+    return result;
+  }
+
+  // The coefficients of a block's channels, twice where there are 8.
+  template <class A>
+  void lanes(Index block, Lanes<A>* coefficient) const {
+    const Index channels = channels_of(extent, block);
+    for (int i = 0; i < Operation::kCoefficients; ++i) {
+      const float* const from = coefficients.of[i] + block * extent.block;
+      if (channels < extent.block || extent.block == kLanes) {
+        coefficient[i] = Lanes<A>::load_first(from, channels);
+      } else {
+        alignas(64) float twice[kLanes];
+        for (Index lane = 0; lane < kLanes; ++lane) twice[lane] = from[lane % extent.block];
+        coefficient[i] = Lanes<A>::load(twice);
+      }
+    }
+  }
+
+  // Whether a block's rows of an image are one run of whole vectors' lanes.
+  bool is_run(Index block) const {
+    bool result = channels_of(extent, block) == extent.block && destination.row_pitch == extent.block;
+    for (const BlocksSource& source : sources.of) result = result && source.row_pitch == extent.block;
+    return result;
+  }
+
+  // A run that begins in the middle of a line streams only if its lanes still fit their coefficients then.
+  bool can_stream(const Streams<Operation>& run) const {
+    return misaligned_elements(run.destination) % extent.block == 0;
+  }
+};
+
+template <class A, class Operation, Store kStore>
+struct BlocksApply {
+  using Tile = BlocksTile<Operation>;
+
+  static void run(const Tile& tile) {
+    for (Index image = 0; image < tile.extent.images; ++image) {
+      for (Index block = 0; block < blocks_of(tile.extent); ++block) run_plane(tile, image, block);
+    }
+  }
+
+  static void run_plane(const Tile& tile, Index image, Index block) {
+    Lanes<A> coefficient[Operation::kCoefficients];
+    tile.lanes(block, coefficient);
+    const Streams<Operation> streams = tile.streams(image, block);
+    const Index elements = tile.extent.length * tile.extent.block;
+    if (!tile.is_run(block)) {
+      run_rows(tile, streams, channels_of(tile.extent, block), coefficient);
+    } else if (kStore == Store::streaming && tile.can_stream(streams)) {
+      apply_run<A, Operation, kStore>(streams, elements, coefficient);
+    } else {
+      apply_run<A, Operation, Store::ordinary>(streams, elements, coefficient);
+    }
+  }
+
+ private:
+  static void run_rows(const Tile& tile, Streams<Operation> row, Index channels, const Lanes<A>* coefficient) {
+    const Index pad = tile.destination.owns_padding ? tile.extent.block - channels : 0;
+    for (Index r = 0; r < tile.extent.length; ++r) {
+      compute_first<A>(row, 0, channels, coefficient);
+      if (pad > 0) Lanes<A>::all(0).store_first(row.destination + channels, pad);
+      for (int i = 0; i < Operation::kSources; ++i) row.source[i] += tile.sources.of[i].row_pitch;
+      row.destination += tile.destination.row_pitch;
+    }
+  }
+};
+
+// The blocks of a tile one after the other, in the order of memory. Those that are not runs are done as they are met.
+template <class A, class Operation, Store kStore>
+class BlocksRuns {
+ public:
+  explicit BlocksRuns(const BlocksTile<Operation>& tile) : tile_(tile) {}
+
+  Run<A, Operation> first() { return tile_.extent.channels > 0 ? begin() : none(); }
+
+  [[gnu::noinline]] Run<A, Operation> next(const Run<A, Operation>& run) {
+    if (run.left > 0) compute_first<A>(run.streams, 0, run.left, run.coefficient);
+    return advance() ? begin() : none();
+  }
+
+ private:
+  static Run<A, Operation> none() {
+    Run<A, Operation> run{};
+    run.left = Run<A, Operation>::kNone;
+    return run;
+  }
+
+  bool advance() {
+    if (++block_ < blocks_of(tile_.extent)) return true;
+    block_ = 0;
+    return ++image_ < tile_.extent.images;
+  }
+
+  Run<A, Operation> begin() {
+    Run<A, Operation> run{};
+    run.streams = tile_.streams(image_, block_);
+    while (!tile_.is_run(block_) || (kStore == Store::streaming && !tile_.can_stream(run.streams))) {
+      BlocksApply<A, Operation, kStore>::run_plane(tile_, image_, block_);
+      if (!advance()) return none();
+      run.streams = tile_.streams(image_, block_);
+    }
+    run.left = tile_.extent.length * tile_.extent.block;
+    tile_.lanes(block_, run.coefficient);
+    Index head = kStore == Store::streaming ? misaligned_elements(run.streams.destination) : 0;
+    if (head > run.left) head = run.left;
+    if (head > 0) compute_first<A>(run.streams, 0, head, run.coefficient);
+    run.advance(head);
+    return run;
+  }
+
+  BlocksTile<Operation> tile_;
+  Index image_ = 0;
+  Index block_ = 0;
+};
+
+}  // namespace
+}  // namespace xbn::kernels

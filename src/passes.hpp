@@ -1,0 +1,232 @@
+#pragma once
+
+// The loops of a call over the tiles of a slab: sums, chunk by chunk and merged in order; and the apply pass.
+
+#include <algorithm>
+
+#include "channel_offset.hpp"
+#include "driver.hpp"
+
+namespace xbn::internal {
+
+using kernels::GradientSumsOut;
+using kernels::kMaxLanes;
+using kernels::MomentsOut;
+
+// A thread's share of [0, count): contiguous, so that the same elements come to the same thread in every loop of a
+// call.
+template <class Body>
+void parallel_ranges(const Executor& executor, Index threads, Index count, const Body& body) {
+  if (threads <= 1 || count <= 1) return body(Index{0}, count);
+  struct Context {
+    const Body& body;
+    Index count;
+    Index shares;
+  } context{body, count, std::min(threads, count)};
+  executor.run(
+      context.shares,
+      [](void* erased, std::int64_t share) {
+        const Context& of = *static_cast<const Context*>(erased);
+        of.body(of.count * share / of.shares, of.count * (share + 1) / of.shares);
+      },
+      &context);
+}
+
+// The channels of a slab in the groups of which tiles are made. A group does not span channel blocks.
+class Groups {
+ public:
+  Groups(ChannelRange channels, Index size) : channels_(channels), size_(size) {}
+  Index count() const { return (channels_.count + size_ - 1) / size_; }
+  ChannelRange operator[](Index index) const {
+    const Index first = index * size_;
+    return {channels_.first + first, std::min(size_, channels_.count - first)};
+  }
+
+ private:
+  ChannelRange channels_;
+  Index size_;
+};
+
+// Units of a slab in the order of memory: groups of planes or blocks lie far apart, groups of a row side by side.
+struct Units {
+  Index groups;
+  Index parts;
+  bool groups_side_by_side;
+
+  Index count() const { return groups * parts; }
+  Index group(Index unit) const { return groups_side_by_side ? unit % groups : unit / parts; }
+  Index part(Index unit) const { return groups_side_by_side ? unit / groups : unit % parts; }
+};
+
+// Merging costs a channel and chunk; below this many, a loop of its own costs more.
+inline constexpr Index kMergesPerThread = 8192;
+
+// The parallel loops of a call over the tiles of a slab.
+class Passes {
+ public:
+  Passes(const Problem& problem, const Tiling& tiling, const Machine& machine, const Walk& walk,
+         const Schedule& schedule, Index threads)
+      : problem_(problem), tiling_(tiling), machine_(machine), walk_(walk), schedule_(schedule), threads_(threads) {}
+
+  // Moments of each chunk into chunk * channels + channel, merged into those of chunk 0. of_tile(group index, group,
+  // tile, out) takes those of one tile.
+  template <class OfTile>
+  void moments(ChannelRange slab, const TensorIn& x, const MomentsOut& out, const OfTile& of_tile) const {
+    for_each_chunk(slab, [&](Index index, ChannelRange group, Index chunk, Index first, Index last) {
+      const MomentsOut total = at(out, chunk * problem_.channels + group.first);
+      if (first + 1 < tiling_.tiles) walk_.prefetch_pivots(x, group, first + 1);
+      of_tile(index, group, first, total);
+      Index count = walk_.elements(first);
+      alignas(64) double mean[kMaxLanes];
+      alignas(64) double m2[kMaxLanes];
+      for (Index tile = first + 1; tile < last; ++tile) {
+        if (tile + 1 < tiling_.tiles) walk_.prefetch_pivots(x, group, tile + 1);
+        of_tile(index, group, tile, MomentsOut{mean, m2});
+        machine_.kernels.merge_moments(group.count, count, total, walk_.elements(tile), {mean, m2});
+        count += walk_.elements(tile);
+      }
+    });
+    merge_chunks(slab, [&](ChannelRange channels) {
+      Index count = chunk_elements(0);
+      for (Index chunk = 1; chunk < tiling_.chunks; ++chunk) {
+        machine_.kernels.merge_moments(channels.count, count, at(out, channels.first), chunk_elements(chunk),
+                                       at(out, chunk * problem_.channels + channels.first));
+        count += chunk_elements(chunk);
+      }
+    });
+  }
+
+  void moments(ChannelRange slab, const TensorIn& x, const MomentsOut& out) const {
+    moments(slab, x, out, [&](Index, ChannelRange group, Index tile, const MomentsOut& of_tile) {
+      walk_.moments(x, group, tile, of_tile);
+    });
+  }
+
+  // Likewise; sums that are not wanted are null.
+  template <class OfTile>
+  void gradient_sums(ChannelRange slab, const GradientSumsOut& out, const OfTile& of_tile) const {
+    const auto add = [&](ChannelRange channels, const GradientSumsOut& into, const GradientSumsOut& from) {
+      machine_.kernels.add(channels.count, into.dy, from.dy);
+      if (into.x == nullptr) return;
+      machine_.kernels.add(channels.count, into.dy_x, from.dy_x);
+      machine_.kernels.add(channels.count, into.x, from.x);
+    };
+    for_each_chunk(slab, [&](Index index, ChannelRange group, Index chunk, Index first, Index last) {
+      const GradientSumsOut total = at(out, chunk * problem_.channels + group.first);
+      of_tile(index, group, first, total);
+      alignas(64) double sum_dy[kMaxLanes];
+      alignas(64) double sum_dy_x[kMaxLanes];
+      alignas(64) double sum_x[kMaxLanes];
+      for (Index tile = first + 1; tile < last; ++tile) {
+        const GradientSumsOut of_one{sum_dy, sum_dy_x, sum_x};
+        of_tile(index, group, tile, of_one);
+        add(group, total, of_one);
+      }
+    });
+    merge_chunks(slab, [&](ChannelRange channels) {
+      for (Index chunk = 1; chunk < tiling_.chunks; ++chunk) {
+        add(channels, at(out, channels.first), at(out, chunk * problem_.channels + channels.first));
+      }
+    });
+  }
+
+  void gradient_sums(ChannelRange slab, const TensorIn& x, const TensorIn& dy, const float* mean,
+                     const GradientSumsOut& out) const {
+    gradient_sums(slab, out, [&](Index, ChannelRange group, Index tile, const GradientSumsOut& of_tile) {
+      walk_.gradient_sums(x, dy, group, tile, at(mean, group.first), of_tile);
+    });
+  }
+
+  // Group `index` of a slab that has as many channels as another, or fewer.
+  ChannelRange group(ChannelRange slab, Index index) const {
+    const Groups groups = groups_of(slab);
+    return index < groups.count() ? groups[index] : ChannelRange{slab.first, 0};
+  }
+
+  // The groups of a slab behind those that another, narrower one has, tile by tile.
+  template <class Apply>
+  void for_each_further_piece(ChannelRange slab, ChannelRange narrower, const Apply& apply) const {
+    const Groups groups = groups_of(slab);
+    const Index done = groups_of(narrower).count();
+    const Index parts = tiling_.tiles;
+    parallel_ranges(machine_.executor, threads_, (groups.count() - done) * parts, [&](Index first, Index last) {
+      for (Index unit = first; unit < last; ++unit) apply(groups[done + unit / parts], Piece{unit % parts, 0, 1});
+    });
+  }
+
+  // In the order of memory.
+  template <class Apply>
+  void for_each_piece(ChannelRange slab, const Apply& apply) const {
+    for_each_range_of_pieces(slab, [&](Index first, Index last, const Units& units) {
+      for (Index unit = first; unit < last; ++unit) apply_unit(slab, units, unit, apply);
+    });
+  }
+
+  // Backwards, so that it begins on what the pass before has left in the cache.
+  template <class Apply>
+  void for_each_piece_backwards(ChannelRange slab, const Apply& apply) const {
+    for_each_range_of_pieces(slab, [&](Index first, Index last, const Units& units) {
+      for (Index unit = last; unit-- > first;) apply_unit(slab, units, unit, apply);
+    });
+  }
+
+ private:
+  Groups groups_of(ChannelRange slab) const { return {slab, schedule_.group_channels}; }
+  Units units_of(ChannelRange slab, Index parts) const {
+    return {groups_of(slab).count(), parts, tiling_.family == Family::interleaved};
+  }
+
+  template <class Body>
+  void for_each_range_of_pieces(ChannelRange slab, const Body& body) const {
+    const Units units = units_of(slab, tiling_.tiles * schedule_.pieces_per_tile);
+    parallel_ranges(machine_.executor, threads_, units.count(),
+                    [&](Index first, Index last) { body(first, last, units); });
+  }
+
+  template <class Apply>
+  void apply_unit(ChannelRange slab, const Units& units, Index unit, const Apply& apply) const {
+    const Index part = units.part(unit);
+    apply(groups_of(slab)[units.group(unit)],
+          Piece{part / schedule_.pieces_per_tile, part % schedule_.pieces_per_tile, schedule_.pieces_per_tile});
+  }
+
+  template <class Body>
+  void for_each_chunk(ChannelRange slab, const Body& body) const {
+    const Units units = units_of(slab, tiling_.chunks);
+    const Groups groups = groups_of(slab);
+    parallel_ranges(machine_.executor, threads_, units.count(), [&](Index first, Index last) {
+      for (Index unit = first; unit < last; ++unit) {
+        const Index chunk = units.part(unit);
+        const Index first_tile = chunk * tiling_.tiles_per_chunk;
+        const Index group = units.group(unit);
+        body(group, groups[group], chunk, first_tile, std::min(tiling_.tiles, first_tile + tiling_.tiles_per_chunk));
+      }
+    });
+  }
+
+  template <class Merge>
+  void merge_chunks(ChannelRange slab, const Merge& merge) const {
+    if (tiling_.chunks == 1) return;
+    const Index threads = std::min(threads_, std::max<Index>(1, slab.count * tiling_.chunks / kMergesPerThread));
+    parallel_ranges(machine_.executor, threads, slab.count, [&](Index first, Index last) {
+      merge(ChannelRange{slab.first + first, last - first});
+    });
+  }
+
+  Index chunk_elements(Index chunk) const {
+    const Index first = chunk * tiling_.tiles_per_chunk;
+    const Index last = std::min(tiling_.tiles, first + tiling_.tiles_per_chunk);
+    Index count = 0;
+    for (Index tile = first; tile < last; ++tile) count += walk_.elements(tile);
+    return count;
+  }
+
+  const Problem& problem_;
+  const Tiling& tiling_;
+  const Machine& machine_;
+  const Walk& walk_;
+  const Schedule& schedule_;
+  Index threads_;
+};
+
+}  // namespace xbn::internal
