@@ -172,13 +172,14 @@ class Passes {
 
  private:
   Groups groups_of(ChannelRange slab) const { return {slab, schedule_.group_channels}; }
-  Units units_of(ChannelRange slab, Index parts) const {
-    return {groups_of(slab).count(), parts, tiling_.family == Family::interleaved};
+  Groups apply_groups_of(ChannelRange slab) const { return {slab, schedule_.apply_group_channels}; }
+  Units units_of(const Groups& groups, Index parts) const {
+    return {groups.count(), parts, tiling_.family == Family::interleaved};
   }
 
   template <class Body>
   void for_each_range_of_pieces(ChannelRange slab, const Body& body) const {
-    const Units units = units_of(slab, tiling_.tiles * schedule_.pieces_per_tile);
+    const Units units = units_of(apply_groups_of(slab), tiling_.tiles * schedule_.pieces_per_tile);
     parallel_ranges(machine_.executor, threads_, units.count(),
                     [&](Index first, Index last) { body(first, last, units); });
   }
@@ -186,14 +187,14 @@ class Passes {
   template <class Apply>
   void apply_unit(ChannelRange slab, const Units& units, Index unit, const Apply& apply) const {
     const Index part = units.part(unit);
-    apply(groups_of(slab)[units.group(unit)],
+    apply(apply_groups_of(slab)[units.group(unit)],
           Piece{part / schedule_.pieces_per_tile, part % schedule_.pieces_per_tile, schedule_.pieces_per_tile});
   }
 
   template <class Body>
   void for_each_chunk(ChannelRange slab, const Body& body) const {
-    const Units units = units_of(slab, tiling_.chunks);
     const Groups groups = groups_of(slab);
+    const Units units = units_of(groups, tiling_.chunks);
     parallel_ranges(machine_.executor, threads_, units.count(), [&](Index first, Index last) {
       for (Index unit = first; unit < last; ++unit) {
         const Index chunk = units.part(unit);

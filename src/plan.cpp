@@ -127,6 +127,25 @@ void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tili
   }
 }
 
+void choose_groups(Schedule& schedule, const Problem& problem, const Tiling& tiling, Index sharers) {
+  if (tiling.family == Family::interleaved) {
+    const Index splits =
+        std::max(divide_up(problem.channels, kMaxLanes), divide_up(sharers, std::max<Index>(1, tiling.chunks)));
+    const Index group = round_up(divide_up(problem.channels, splits), kLanes);
+    schedule.group_channels = tiling.fold > 1 ? problem.channels : std::min(group, problem.channels);
+    // Whole rows: memory is then read and written in order.
+    schedule.apply_group_channels = problem.channels;
+    return;
+  }
+  const Index block = channel_block(problem.layout);
+  schedule.group_channels = std::min(round_up(schedule.slab_channels, block), kMaxGroup * block);
+  while (schedule.group_channels > block &&
+         divide_up(schedule.slab_channels, schedule.group_channels) * tiling.chunks < sharers) {
+    schedule.group_channels = round_up(divide_up(schedule.group_channels, 2), block);
+  }
+  schedule.apply_group_channels = schedule.group_channels;
+}
+
 }  // namespace
 
 Schedule make_schedule(const Problem& problem, const Tiling& tiling, const CacheSizes& caches, const Traffic& traffic,
@@ -142,20 +161,9 @@ Schedule make_schedule(const Problem& problem, const Tiling& tiling, const Cache
     choose_slabs(schedule, problem, tiling, caches, traffic);
 
   const Index sharers = schedule.private_slabs ? 1 : threads;
-  const Index block = channel_block(problem.layout);
-  if (tiling.family == Family::interleaved) {
-    const Index splits =
-        std::max(divide_up(problem.channels, kMaxLanes), divide_up(sharers, std::max<Index>(1, tiling.chunks)));
-    const Index group = round_up(divide_up(problem.channels, splits), kLanes);
-    schedule.group_channels = tiling.fold > 1 ? problem.channels : std::min(group, problem.channels);
-  } else {
-    schedule.group_channels = std::min(round_up(schedule.slab_channels, block), kMaxGroup * block);
-    while (schedule.group_channels > block &&
-           divide_up(schedule.slab_channels, schedule.group_channels) * tiling.chunks < sharers) {
-      schedule.group_channels = round_up(divide_up(schedule.group_channels, 2), block);
-    }
-  }
-  const Index units = std::max<Index>(1, divide_up(schedule.slab_channels, schedule.group_channels) * tiling.tiles);
+  choose_groups(schedule, problem, tiling, sharers);
+  const Index groups = divide_up(schedule.slab_channels, schedule.apply_group_channels);
+  const Index units = std::max<Index>(1, groups * tiling.tiles);
   schedule.pieces_per_tile = sharers == 1 ? 1 : std::clamp<Index>(divide_up(4 * sharers, units), 1, 64);
   return schedule;
 }

@@ -47,8 +47,9 @@ struct Schedule {
   bool private_slabs;
   // The apply pass of a slab goes along with the sums of the next; two of them are in the cache at a time.
   bool overlapped;
-  // Channels of a tile.
+  // Channels of a tile, in passes that take sums and in the apply pass alone.
   Index group_channels;
+  Index apply_group_channels;
   // Pieces into which each tile is cut in the apply pass, so that all threads have some.
   Index pieces_per_tile;
 };

@@ -116,19 +116,26 @@ inline Index misaligned_elements(const float* address) {
   return static_cast<Index>((0U - reinterpret_cast<std::uintptr_t>(address)) / sizeof(float) & (kLanes - 1));
 }
 
+// What prefetchers follow: memory in order, of several pages side by side better than of one.
+inline constexpr Index kPage = 4096 / sizeof(float);
+
 // Whole vectors of [first, end).
 template <class A, class Operation, Store kStore>
 inline void apply_vectors(const Streams<Operation>& streams, Index first, Index end, const Lanes<A>* coefficient) {
   constexpr Index kUnroll = 4;
+  const Index quarter = (end - first) / (kUnroll * kLanes) * kLanes;
+  const bool by_quarters = kStore == Store::streaming && Operation::kSources == 1 && quarter >= kPage;
+  const Index distance = by_quarters ? quarter : kLanes;
+  const Index stride = by_quarters ? kLanes : kUnroll * kLanes;
   Index i = first;
-  for (; i + kUnroll * kLanes <= end; i += kUnroll * kLanes) {
+  for (Index turn = 0; turn < quarter; turn += kLanes, i += stride) {
     Lanes<A> result[kUnroll];
 #pragma GCC unroll 4
-    for (Index k = 0; k < kUnroll; ++k) result[k] = compute_at<A>(streams, i + k * kLanes, coefficient);
+    for (Index k = 0; k < kUnroll; ++k) result[k] = compute_at<A>(streams, i + k * distance, coefficient);
 #pragma GCC unroll 4
-    for (Index k = 0; k < kUnroll; ++k) put<A, kStore>(result[k], streams.destination + i + k * kLanes);
+    for (Index k = 0; k < kUnroll; ++k) put<A, kStore>(result[k], streams.destination + i + k * distance);
   }
-  for (; i + kLanes <= end; i += kLanes) {
+  for (i = first + kUnroll * quarter; i + kLanes <= end; i += kLanes) {
     put<A, kStore>(compute_at<A>(streams, i, coefficient), streams.destination + i);
   }
 }
@@ -167,13 +174,13 @@ struct RowStreams {
   }
 };
 
-// Rows [0, kRows) of all channels: coefficients are loaded once for them all.
+// kRows rows of all channels, `distance` apart: coefficients are loaded once for them all.
 template <class A, class Operation, Store kStore, Index kRows>
-inline void apply_row_band(const RowStreams<Operation>& rows, Index first_row, Index lanes,
+inline void apply_row_band(const RowStreams<Operation>& rows, Index first_row, Index distance, Index lanes,
                            const Coefficients<Operation>& coefficients) {
   Streams<Operation> streams[kRows];
 #pragma GCC unroll 4
-  for (Index r = 0; r < kRows; ++r) streams[r] = rows.row(first_row + r);
+  for (Index r = 0; r < kRows; ++r) streams[r] = rows.row(first_row + r * distance);
   Lanes<A> coefficient[Operation::kCoefficients];
   Index lane = 0;
   for (; lane + kLanes <= lanes; lane += kLanes) {
@@ -197,13 +204,18 @@ inline void apply_row_band(const RowStreams<Operation>& rows, Index first_row, I
 template <class A, class Operation, Store kStore>
 inline void apply_rows(const RowStreams<Operation>& rows, Index count, Index lanes,
                        const Coefficients<Operation>& coefficients) {
-  // Several rows at a time save loads of coefficients; one at a time writes memory in order.
-  constexpr Index kBand = kStore == Store::streaming ? 1 : 4;
-  Index row = 0;
-  for (; row + kBand <= count; row += kBand) {
-    apply_row_band<A, Operation, kStore, kBand>(rows, row, lanes, coefficients);
+  // Several rows at a time save loads of coefficients.
+  constexpr Index kBand = 4;
+  const Index quarter = count / kBand;
+  const bool by_quarters = kStore == Store::streaming && quarter * rows.destination_stride >= kPage;
+  const Index distance = by_quarters ? quarter : 1;
+  const Index stride = by_quarters ? 1 : kBand;
+  for (Index turn = 0; turn < quarter; ++turn) {
+    apply_row_band<A, Operation, kStore, kBand>(rows, turn * stride, distance, lanes, coefficients);
   }
-  for (; row < count; ++row) apply_row_band<A, Operation, kStore, 1>(rows, row, lanes, coefficients);
+  for (Index row = quarter * kBand; row < count; ++row) {
+    apply_row_band<A, Operation, kStore, 1>(rows, row, 1, lanes, coefficients);
+  }
 }
 
 }  // namespace
