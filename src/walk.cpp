@@ -80,7 +80,7 @@ PlanarDestination Walk::planar(const TensorOut& tensor, ChannelRange group, cons
 RowsExtent Walk::rows_extent(ChannelRange group, const Piece& piece) const {
   const Index first = piece.tile * tiling_.rows_per_tile;
   const Part some = part(elements(piece.tile), piece.index, piece.of, tiling_.fold);
-  return {first + some.first, some.count, group.count, tiling_.fold};
+  return {first + some.first, some.count, group.count, tiling_.fold, problem_.channels * tiling_.fold == kLanes};
 }
 
 RowsSource Walk::rows(const TensorIn& tensor, ChannelRange group) const {

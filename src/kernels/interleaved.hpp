@@ -124,27 +124,33 @@ struct Interleaved {
     for (double* sum : sums.sum) {
       for (Index i = 0; i < round_up(lanes); ++i) sum[i] = 0;
     }
-    bool consecutive = true;
-    for (const RowsSource& source : sources.of) consecutive = consecutive && lanes_consecutive(source, extent);
-    const Index block = kBlockRows * extent.fold;
-    for (Index done = 0; done < extent.count;) {
-      const Index index = extent.first + done;
-      Index even = extent.count - done;
-      for (const RowsSource& source : sources.of) even = smaller(even, even_rows(source, index));
-      if (done + even < extent.count) even = even / block * block;
-      if (consecutive && even > 0) {
-        Rows<Reduction::kSources> rows;
-        for (int i = 0; i < Reduction::kSources; ++i) {
-          rows.data[i] = row(sources.of[i], index);
-          rows.stride[i] = sources.of[i].row_pitch * extent.fold;
-        }
-        add_positions<Reduction>(rows, even, extent.channels, extent.fold, centers, sums);
-        done += even;
-      } else {
-        const Index packed = smaller(block, extent.count - done);
-        add_packed<Reduction>(sources, index, packed, extent, centers, sums);
-        done += packed;
+    bool evenly = true;
+    for (const RowsSource& source : sources.of) {
+      evenly = evenly && lanes_consecutive(source, extent) && even_rows(source, extent.first) >= extent.count;
+    }
+    const Index whole = extent.count / extent.fold;
+    const Index left = extent.count - whole * extent.fold;
+    if (evenly) {
+      Rows<Reduction::kSources> rows;
+      for (int i = 0; i < Reduction::kSources; ++i) {
+        rows.data[i] = row(sources.of[i], extent.first);
+        rows.stride[i] = sources.of[i].row_pitch * extent.fold;
       }
+      add<Reduction>(rows, extent, whole, lanes, centers, sums);
+      if (left > 0) add<Reduction>(shifted(rows, whole, 0), extent, 1, left * extent.channels, centers, sums);
+    } else {
+      const Index blocks = extent.column ? (whole + kBlockRows - 1) / kBlockRows : blocks_of_rows<Reduction>(whole);
+      for (Index block = 0; block < blocks; ++block) {
+        if (extent.column) {
+          const Index first = block * kBlockRows;
+          add_packed<Reduction>(sources, extent, first, 1, smaller(kBlockRows, whole - first), extent.fold, centers,
+                                sums);
+        } else {
+          add_packed<Reduction>(sources, extent, block, blocks, rows_of_block(whole, blocks, block), extent.fold,
+                                centers, sums);
+        }
+      }
+      if (left > 0) add_packed<Reduction>(sources, extent, whole, 1, 1, left, centers, sums);
     }
     if (extent.fold > 1) {
       for (double* sum : sums.sum) {
@@ -153,38 +159,42 @@ struct Interleaved {
     }
   }
 
-  // `positions` make whole rows of lanes, and what is left over a shorter one that is a block of its own.
   template <class Reduction>
-  static void add_positions(const Rows<Reduction::kSources>& rows, Index positions, Index channels, Index fold,
-                            const float* center, const Sums<Reduction::kSums>& sums) {
-    const Index whole = positions / fold;
-    add_rows<A, Reduction>(rows, whole, channels * fold, center, sums);
-    const Index left = positions - whole * fold;
-    if (left > 0) add_rows<A, Reduction>(shifted(rows, whole, 0), 1, left * channels, center, sums);
+  static void add(const Rows<Reduction::kSources>& rows, const RowsExtent& extent, Index count, Index lanes,
+                  const float* center, const Sums<Reduction::kSums>& sums) {
+    if (extent.column && lanes == kLanes) {
+      Alone alone;
+      add_column<A, Reduction>(rows, count, 0, center, sums, alone);
+    } else {
+      add_rows<A, Reduction>(rows, count, lanes, center, sums);
+    }
   }
 
-  // The same for one block, through a copy of it in which rows lie evenly.
+  // The same for `rows` rows of lanes, from `first` on and `distance` apart, of `fold` positions each, through a copy
+  // in which they lie evenly.
   template <class Reduction>
-  static void add_packed(const Sources<Reduction::kSources>& sources, Index index, Index positions,
-                         const RowsExtent& extent, const float* center, const Sums<Reduction::kSums>& sums) {
+  static void add_packed(const Sources<Reduction::kSources>& sources, const RowsExtent& extent, Index first,
+                         Index distance, Index rows, Index fold, const float* center,
+                         const Sums<Reduction::kSums>& sums) {
     constexpr int kSources = Reduction::kSources;
     alignas(64) float packed[kSources][kBlockRows * kPackedLanes];
     const Index step = extent.fold > 1 ? extent.channels : kPackedLanes;
     for (Index c = 0; c < extent.channels; c += step) {
       const Index channels = smaller(step, extent.channels - c);
-      Rows<kSources> rows;
+      Rows<kSources> copy;
       for (int i = 0; i < kSources; ++i) {
         const RowsSource& source = sources.of[i];
-        for (Index p = 0; p < positions; ++p) {
-          const float* from = row(source, index + p) + c * source.channel_pitch;
+        for (Index p = 0; p < rows * fold; ++p) {
+          const Index position = (first + p / fold * distance) * extent.fold + p % fold;
+          const float* from = row(source, extent.first + position) + c * source.channel_pitch;
           for (Index k = 0; k < channels; ++k) packed[i][p * channels + k] = from[k * source.channel_pitch];
         }
-        rows.data[i] = packed[i];
-        rows.stride[i] = channels * extent.fold;
+        copy.data[i] = packed[i];
+        copy.stride[i] = channels * fold;
       }
       Sums<Reduction::kSums> of_channels = sums;
       for (double*& sum : of_channels.sum) sum += c;
-      add_positions<Reduction>(rows, positions, channels, extent.fold, center + c, of_channels);
+      add<Reduction>(copy, extent, rows, channels * fold, center + c, of_channels);
     }
   }
 

@@ -51,12 +51,13 @@ struct RowsDestination {
 };
 
 // Rows [first, first + count) of `channels` channels each. `fold` positions of fewer than 16 channels make one row of
-// lanes (1: no folding).
+// lanes (1: no folding). `column`: the tensor's rows have 16 lanes (the tensor's, not this part's: it decides sums).
 struct RowsExtent {
   Index first;
   Index count;
   Index channels;
   Index fold;
+  bool column;
 };
 
 // Elements x[n * image_pitch + (c / block) * block_pitch + r * row_pitch + c % block] of `channels` channels that begin

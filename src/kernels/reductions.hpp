@@ -33,6 +33,7 @@ struct MomentsReduction {
   static constexpr int kSources = 1;
   static constexpr int kSums = 2;
   static constexpr bool kParityMatters = true;
+  static constexpr Index kRowsAtOnce = 8;
 
   template <class A>
   struct Chain {
@@ -70,6 +71,7 @@ struct GradientReduction {
   static constexpr int kSources = 2;
   static constexpr int kSums = 3;
   static constexpr bool kParityMatters = false;
+  static constexpr Index kRowsAtOnce = 4;
 
   template <class A>
   struct Block {
@@ -99,6 +101,7 @@ struct SumReduction {
   static constexpr int kSources = 1;
   static constexpr int kSums = 1;
   static constexpr bool kParityMatters = false;
+  static constexpr Index kRowsAtOnce = 4;
 
   template <class A>
   struct Block {
@@ -122,6 +125,12 @@ template <int kSources>
   Rows<kSources> result = rows;
   for (int i = 0; i < kSources; ++i) result.data[i] += row * rows.stride[i] + lane;
   return result;
+}
+
+template <int kSources>
+[[gnu::always_inline]] inline Rows<kSources> every(Index nth, Rows<kSources> rows) {
+  for (Index& stride : rows.stride) stride *= nth;
+  return rows;
 }
 
 // 16 lanes of a row, from `lane` on, or, if kPartial, the first `count` of them and zeros.
@@ -289,36 +298,44 @@ inline void add_column(const Rows<Reduction::kSources>& rows, Index count, Index
   }
 }
 
-// Adds `count` rows of `lanes` lanes; center and sums have a place for each, and sums up to a multiple of 16.
+// Rows go into blocks by turns, so that a block's rows lie far apart and each is the head of a stream through memory
+// that the blocks after it follow: a few streams in pages of their own are what prefetchers are best at.
+template <class Reduction>
+inline Index blocks_of_rows(Index count) {
+  return (count + Reduction::kRowsAtOnce - 1) / Reduction::kRowsAtOnce;
+}
+
+inline Index rows_of_block(Index count, Index blocks, Index block) { return (count - block + blocks - 1) / blocks; }
+
+// Adds `count` rows of `lanes` lanes; center and sums have a place for each, and sums up to a multiple of 16. Rows of
+// 16 lanes are a column.
 template <class A, class Reduction>
 inline void add_rows(const Rows<Reduction::kSources>& rows, Index count, Index lanes, const float* center,
                      const Sums<Reduction::kSums>& sums) {
-  if (lanes == kLanes) {
-    Alone alone;
-    return add_column<A, Reduction>(rows, count, 0, center, sums, alone);
-  }
   constexpr int kStreamCount = kStreams<A>;
   constexpr StreamStep step{kLanes, kLanes};
-  for (Index row = 0; row < count; row += kBlockRows) {
-    const Index block = count - row < kBlockRows ? count - row : kBlockRows;
+  const Index blocks = blocks_of_rows<Reduction>(count);
+  for (Index index = 0; index < blocks; ++index) {
+    const Index block = rows_of_block(count, blocks, index);
+    const Rows<Reduction::kSources> of_block = every(blocks, shifted(rows, index, 0));
     const auto at = [&](Index lane) {
       Sums<Reduction::kSums> result = sums;
       for (double*& sum : result.sum) sum += lane;
       return result;
     };
-    Lookahead<Reduction::kSources> ahead{shifted(rows, row + block, 0), lanes};
+    Lookahead<Reduction::kSources> ahead{every(blocks, shifted(rows, index + 1, 0)), lanes};
     Index lane = 0;
     for (; lane + kStreamCount * kLanes <= lanes; lane += kStreamCount * kLanes) {
-      add_block<A, Reduction, kStreamCount, false>(shifted(rows, row, lane), block, kLanes, 0, center + lane, at(lane),
-                                                   step, ahead);
+      add_block<A, Reduction, kStreamCount, false>(shifted(of_block, 0, lane), block, kLanes, 0, center + lane,
+                                                   at(lane), step, ahead);
     }
     for (; lane + kLanes <= lanes; lane += kLanes) {
-      add_block<A, Reduction, 1, false>(shifted(rows, row, lane), block, kLanes, 0, center + lane, at(lane), step,
+      add_block<A, Reduction, 1, false>(shifted(of_block, 0, lane), block, kLanes, 0, center + lane, at(lane), step,
                                         ahead);
     }
     if (lane < lanes) {
-      add_block<A, Reduction, 1, true>(shifted(rows, row, lane), block, lanes - lane, 0, center + lane, at(lane), step,
-                                       ahead);
+      add_block<A, Reduction, 1, true>(shifted(of_block, 0, lane), block, lanes - lane, 0, center + lane, at(lane),
+                                       step, ahead);
     }
   }
 }
