@@ -19,7 +19,7 @@ struct Run {
   Index left;
   Lanes<A> coefficient[Operation::kCoefficients];
 
-  [[gnu::always_inline]] void advance(Index elements) {
+  void advance(Index elements) {
     for (const float*& source : streams.source) source += elements;
     streams.destination += elements;
     left -= elements;
@@ -34,7 +34,7 @@ struct Burst {
   Index done = 0;
 
   template <int kVectors>
-  [[gnu::always_inline]] void step() {
+  void step() {
     static_assert(kVectors == 1);
     put<A, kStore>(compute_at<A>(run.streams, done, run.coefficient), run.streams.destination + done);
     done += kLanes;

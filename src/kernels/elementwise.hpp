@@ -86,8 +86,7 @@ struct Streams {
 };
 
 template <class A, class Operation>
-[[gnu::always_inline]] inline Lanes<A> compute_at(const Streams<Operation>& streams, Index offset,
-                                                  const Lanes<A>* coefficient) {
+inline Lanes<A> compute_at(const Streams<Operation>& streams, Index offset, const Lanes<A>* coefficient) {
   Lanes<A> source[Operation::kSources];
 #pragma GCC unroll 2
   for (int i = 0; i < Operation::kSources; ++i) source[i] = Lanes<A>::load(streams.source[i] + offset);
@@ -103,7 +102,7 @@ inline void compute_first(const Streams<Operation>& streams, Index offset, Index
 }
 
 template <class A, Store kStore>
-[[gnu::always_inline]] inline void put(const Lanes<A>& value, float* to) {
+inline void put(const Lanes<A>& value, float* to) {
   if constexpr (kStore == Store::streaming) {
     value.stream(to);
   } else {
@@ -121,7 +120,8 @@ inline constexpr Index kPage = 4096 / sizeof(float);
 
 // Whole vectors of [first, end).
 template <class A, class Operation, Store kStore>
-inline void apply_vectors(const Streams<Operation>& streams, Index first, Index end, const Lanes<A>* coefficient) {
+[[gnu::flatten, gnu::noinline]] inline void apply_vectors(const Streams<Operation>& streams, Index first, Index end,
+                                                          const Lanes<A>* coefficient) {
   constexpr Index kUnroll = 4;
   const Index quarter = (end - first) / (kUnroll * kLanes) * kLanes;
   const bool by_quarters = kStore == Store::streaming && Operation::kSources == 1 && quarter >= kPage;
@@ -142,7 +142,8 @@ inline void apply_vectors(const Streams<Operation>& streams, Index first, Index 
 
 // `length` consecutive elements of one channel.
 template <class A, class Operation, Store kStore>
-inline void apply_run(const Streams<Operation>& streams, Index length, const Lanes<A>* coefficient) {
+[[gnu::flatten, gnu::noinline]] inline void apply_run(const Streams<Operation>& streams, Index length,
+                                                      const Lanes<A>* coefficient) {
   Index i = 0;
   if constexpr (kStore == Store::streaming) {
     const Index head = misaligned_elements(streams.destination);
@@ -176,8 +177,9 @@ struct RowStreams {
 
 // kRows rows of all channels, `distance` apart: coefficients are loaded once for them all.
 template <class A, class Operation, Store kStore, Index kRows>
-inline void apply_row_band(const RowStreams<Operation>& rows, Index first_row, Index distance, Index lanes,
-                           const Coefficients<Operation>& coefficients) {
+[[gnu::flatten, gnu::noinline]] inline void apply_row_band(const RowStreams<Operation>& rows, Index first_row,
+                                                           Index distance, Index lanes,
+                                                           const Coefficients<Operation>& coefficients) {
   Streams<Operation> streams[kRows];
 #pragma GCC unroll 4
   for (Index r = 0; r < kRows; ++r) streams[r] = rows.row(first_row + r * distance);

@@ -106,7 +106,7 @@ struct PlanarApply {
  private:
   // The planes of one image, side by side, as one run: a vector that spans two planes takes coefficients of both, so
   // that no line of memory is written in two parts.
-  static void run_image(const Tile& tile, Index n) {
+  [[gnu::flatten, gnu::noinline]] static void run_image(const Tile& tile, Index n) {
     const Streams<Operation> streams = tile.streams(n, 0);
     const Index length = tile.extent.length;
     Lanes<A> coefficient[Operation::kCoefficients];
@@ -115,9 +115,15 @@ struct PlanarApply {
     if (i > 0) compute_first<A>(streams, 0, i, coefficient);
     for (Index c = 0; c < tile.extent.channels; ++c) {
       const Index end = (c + 1) * length;
-      const Index whole = (end - i) / kLanes * kLanes;
-      apply_vectors<A, Operation, kStore>(streams, i, i + whole, coefficient);
-      i += whole;
+      if (length < kSmallPlane) {
+        for (; i + kLanes <= end; i += kLanes) {
+          put<A, kStore>(compute_at<A>(streams, i, coefficient), streams.destination + i);
+        }
+      } else {
+        const Index whole = (end - i) / kLanes * kLanes;
+        apply_vectors<A, Operation, kStore>(streams, i, i + whole, coefficient);
+        i += whole;
+      }
       const Index left = end - i;
       if (c + 1 == tile.extent.channels) {
         if (left > 0) compute_first<A>(streams, i, left, coefficient);
@@ -159,7 +165,7 @@ class PlanarRuns {
 
   Run<A, Operation> first() { return tile_.extent.channels > 0 ? begin() : none(); }
 
-  [[gnu::noinline]] Run<A, Operation> next(Run<A, Operation> run) {
+  [[gnu::flatten, gnu::noinline]] Run<A, Operation> next(Run<A, Operation> run) {
     const bool last_of_image = channel_ + 1 == tile_.extent.channels;
     if (side_by_side_ && !last_of_image && tile_.extent.length >= kLanes) {
       ++channel_;

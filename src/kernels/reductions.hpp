@@ -24,7 +24,7 @@ struct Alone {
 struct Even {};
 struct Odd {};
 
-// A reduction names its sources and sums, holds the sums of one block, says how one row of lanes enters them, and adds
+// A reduction names its sources and sums, holds the sums of one block, says how one row of lanes enters them, and takes
 // them to the sums in double. Lanes that are masked out are zero in every source and in `center`, and add zero.
 
 // About a pivot: sum of x - pivot, sum of (x - pivot)^2. A block's are in single precision, in two chains of every
@@ -40,7 +40,7 @@ struct MomentsReduction {
     Lanes<A> deviations = Lanes<A>::all(0);
     Lanes<A> squares = Lanes<A>::all(0);
 
-    [[gnu::always_inline]] void add(const Lanes<A>& deviation) {
+    void add(const Lanes<A>& deviation) {
       deviations = deviations + deviation;
       squares = fma(deviation, deviation, squares);
     }
@@ -51,8 +51,10 @@ struct MomentsReduction {
     Chain<A> even;
     Chain<A> odd;
 
+    Block(const double* const*, Index) {}
+
     template <class Row, class Parity>
-    [[gnu::always_inline]] void add(const Row& row, const Lanes<A>& center, Parity) {
+    void add(const Row& row, const Lanes<A>& center, Parity) {
       (std::is_same_v<Parity, Even> ? even : odd).add(row.lanes(0) - center);
     }
 
@@ -75,12 +77,17 @@ struct GradientReduction {
 
   template <class A>
   struct Block {
-    DoubleLanes<A> gradients = DoubleLanes<A>::all(0);
-    DoubleLanes<A> products = DoubleLanes<A>::all(0);
-    DoubleLanes<A> deviations = DoubleLanes<A>::all(0);
+    DoubleLanes<A> gradients;
+    DoubleLanes<A> products;
+    DoubleLanes<A> deviations;
+
+    Block(const double* const* sums, Index offset)
+        : gradients(DoubleLanes<A>::load(sums[0] + offset)),
+          products(DoubleLanes<A>::load(sums[1] + offset)),
+          deviations(DoubleLanes<A>::load(sums[2] + offset)) {}
 
     template <class Row, class Parity>
-    [[gnu::always_inline]] void add(const Row& row, const Lanes<A>& center, Parity) {
+    void add(const Row& row, const Lanes<A>& center, Parity) {
       const DoubleLanes<A> gradient = row.widened(0);
       const DoubleLanes<A> deviation = row.widened(1) - widen(center);
       gradients = gradients + gradient;
@@ -89,9 +96,9 @@ struct GradientReduction {
     }
 
     void finish(double* const* sums, Index offset) const {
-      add_to(sums[0] + offset, gradients);
-      add_to(sums[1] + offset, products);
-      add_to(sums[2] + offset, deviations);
+      gradients.store(sums[0] + offset);
+      products.store(sums[1] + offset);
+      deviations.store(sums[2] + offset);
     }
   };
 };
@@ -105,12 +112,15 @@ struct SumReduction {
 
   template <class A>
   struct Block {
-    DoubleLanes<A> sum = DoubleLanes<A>::all(0);
+    DoubleLanes<A> sum;
+
+    Block(const double* const* sums, Index offset) : sum(DoubleLanes<A>::load(sums[0] + offset)) {}
+
     template <class Row, class Parity>
-    [[gnu::always_inline]] void add(const Row& row, const Lanes<A>&, Parity) {
+    void add(const Row& row, const Lanes<A>&, Parity) {
       sum = sum + row.widened(0);
     }
-    void finish(double* const* sums, Index offset) const { add_to(sums[0] + offset, sum); }
+    void finish(double* const* sums, Index offset) const { sum.store(sums[0] + offset); }
   };
 };
 
@@ -121,14 +131,14 @@ struct Rows {
 };
 
 template <int kSources>
-[[gnu::always_inline]] inline Rows<kSources> shifted(const Rows<kSources>& rows, Index row, Index lane) {
+inline Rows<kSources> shifted(const Rows<kSources>& rows, Index row, Index lane) {
   Rows<kSources> result = rows;
   for (int i = 0; i < kSources; ++i) result.data[i] += row * rows.stride[i] + lane;
   return result;
 }
 
 template <int kSources>
-[[gnu::always_inline]] inline Rows<kSources> every(Index nth, Rows<kSources> rows) {
+inline Rows<kSources> every(Index nth, Rows<kSources> rows) {
   for (Index& stride : rows.stride) stride *= nth;
   return rows;
 }
@@ -157,8 +167,8 @@ struct Sums {
 
 // Streams are independent blocks that run side by side, which changes no sum: it only fills the pipelines. As many as
 // the registers hold.
-template <class A>
-inline constexpr int kStreams = std::is_same_v<A, Avx512> ? 4 : 1;
+template <class A, class Reduction>
+inline constexpr int kStreams = std::is_same_v<A, Avx512> ? 4 / Reduction::kSources : 1;
 
 // Distances from a stream to the next.
 struct StreamStep {
@@ -176,7 +186,7 @@ struct Lookahead {
   Index lane = 0;
 
   template <int kLines>
-  [[gnu::always_inline]] void step() {
+  void step() {
     for (int i = 0; i < kSources; ++i) {
       const float* from = rows.data[i] + row * rows.stride[i] + lane;
       for (int line = 0; line < kLines; ++line) prefetch(from + line * kLanes);
@@ -204,12 +214,12 @@ struct StreamSet {
   Half low;
   Half high;
 
-  StreamSet(const float* center, Index lanes, const StreamStep& step)
-      : low(center, lanes, step), high(center + kHalf * step.center, lanes, step) {}
+  StreamSet(double* const* sums, Index offset, const float* center, Index lanes, const StreamStep& step)
+      : low(sums, offset, center, lanes, step),
+        high(sums, offset + kHalf * step.center, center + kHalf * step.center, lanes, step) {}
 
   template <class Parity>
-  [[gnu::always_inline]] void add(const RowsOfAll& rows, Index row, Index lane, Index lanes, const StreamStep& step,
-                                  Parity parity) {
+  void add(const RowsOfAll& rows, Index row, Index lane, Index lanes, const StreamStep& step, Parity parity) {
     low.add(rows, row, lane, lanes, step, parity);
     high.add(rows, row, lane + kHalf * step.lanes, lanes, step, parity);
   }
@@ -227,16 +237,15 @@ struct StreamSet<A, Reduction, 1, kPartial> {
   typename Reduction::template Block<A> block;
   Lanes<A> about;
 
-  StreamSet(const float* center, Index lanes, const StreamStep&)
-      : about(kPartial ? Lanes<A>::load_first(center, lanes) : Lanes<A>::load(center)) {}
+  StreamSet(double* const* sums, Index offset, const float* center, Index lanes, const StreamStep&)
+      : block(sums, offset), about(kPartial ? Lanes<A>::load_first(center, lanes) : Lanes<A>::load(center)) {}
 
   template <class Parity>
-  [[gnu::always_inline]] void add(const RowsOfAll& rows, Index row, Index lane, Index lanes, const StreamStep&,
-                                  Parity parity) {
+  void add(const RowsOfAll& rows, Index row, Index lane, Index lanes, const StreamStep&, Parity parity) {
     block.add(RowReader<A, Reduction::kSources, kPartial>{rows, row, lane, lanes}, about, parity);
   }
 
-  [[gnu::always_inline]] void add_tail(const RowsOfAll& rows, Index row, Index lanes, const float* center) {
+  void add_tail(const RowsOfAll& rows, Index row, Index lanes, const float* center) {
     block.add(RowReader<A, Reduction::kSources, true>{rows, row, 0, lanes}, Lanes<A>::load_first(center, lanes), Odd{});
   }
 
@@ -249,7 +258,7 @@ template <class A, class Reduction, int kStreamCount, bool kPartial, class Besid
 [[gnu::always_inline]] inline void add_block(const Rows<Reduction::kSources>& rows, Index count, Index lanes,
                                              Index tail, const float* center, const Sums<Reduction::kSums>& sums,
                                              const StreamStep& step, Beside& beside) {
-  StreamSet<A, Reduction, kStreamCount, kPartial> streams(center, lanes, step);
+  StreamSet<A, Reduction, kStreamCount, kPartial> streams(sums.sum, 0, center, lanes, step);
   Index row = 0;
   if constexpr (Reduction::kParityMatters) {
     for (; row + 2 <= count; row += 2) {
@@ -275,8 +284,9 @@ template <class A, class Reduction, int kStreamCount, bool kPartial, class Besid
 // several would fill the pipelines no better, and prefetchers do not follow streams a kilobyte apart. The companion
 // (see companions.hpp) takes in as many vectors as the sums do.
 template <class A, class Reduction, class Companion>
-inline void add_column(const Rows<Reduction::kSources>& rows, Index count, Index tail, const float* center,
-                       const Sums<Reduction::kSums>& sums, Companion& companion) {
+[[gnu::flatten, gnu::noinline]] inline void add_column(const Rows<Reduction::kSources>& rows, Index count, Index tail,
+                                                       const float* center, const Sums<Reduction::kSums>& sums,
+                                                       Companion& companion) {
   constexpr StreamStep step{0, 0};
   NoLookahead alone;
   Index row = 0;
@@ -310,9 +320,9 @@ inline Index rows_of_block(Index count, Index blocks, Index block) { return (cou
 // Adds `count` rows of `lanes` lanes; center and sums have a place for each, and sums up to a multiple of 16. Rows of
 // 16 lanes are a column.
 template <class A, class Reduction>
-inline void add_rows(const Rows<Reduction::kSources>& rows, Index count, Index lanes, const float* center,
-                     const Sums<Reduction::kSums>& sums) {
-  constexpr int kStreamCount = kStreams<A>;
+[[gnu::flatten, gnu::noinline]] inline void add_rows(const Rows<Reduction::kSources>& rows, Index count, Index lanes,
+                                                     const float* center, const Sums<Reduction::kSums>& sums) {
+  constexpr int kStreamCount = kStreams<A, Reduction>;
   constexpr StreamStep step{kLanes, kLanes};
   const Index blocks = blocks_of_rows<Reduction>(count);
   for (Index index = 0; index < blocks; ++index) {
