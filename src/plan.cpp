@@ -112,8 +112,11 @@ void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tili
   const Index most = in_granules(channels_in_run(problem, plane, kLongRun));
 
   const Index threads = schedule.threads;
-  const Index slabs_alive = schedule.overlapped ? 2 : 1;
-  const Index one_channel = std::max<Index>(1, channel_bytes(problem) * traffic.reads * slabs_alive);
+  const Index read_channel = std::max<Index>(1, channel_bytes(problem) * traffic.reads);
+  // Where the cache holds one slab but not two, the second is worth less than the first.
+  const Index in_cache = static_cast<Index>(caches.shared_bytes) * 3 / 4 / read_channel;
+  if (in_cache >= least && in_cache < 2 * least) schedule.overlapped = false;
+  const Index one_channel = read_channel * (schedule.overlapped ? 2 : 1);
   const Index in_private = static_cast<Index>(caches.private_bytes) * 3 / 4 / one_channel;
   const Index in_shared = static_cast<Index>(caches.shared_bytes) / 2 / threads / one_channel;
   // A slab that one thread has to itself needs no waiting for others; one that all share is smaller for each.
@@ -170,7 +173,7 @@ Schedule make_schedule(const Problem& problem, const Tiling& tiling, const Cache
 
 bool worth_streaming(const Problem& problem, const CacheSizes& caches, const Traffic& traffic) {
   const Index bytes = channel_bytes(problem) * problem.channels * (traffic.reads + 1);
-  return bytes > static_cast<Index>(caches.shared_bytes) / 2;
+  return bytes > static_cast<Index>(caches.shared_bytes) * 3 / 4;
 }
 
 }  // namespace xbn::internal
