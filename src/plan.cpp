@@ -64,6 +64,7 @@ void tile_planes(Tiling& tiling, const Problem& problem, Index tile_length, Inde
 
 void tile_rows(Tiling& tiling, const Problem& problem) {
   tiling.fold = problem.channels < kLanes ? kLanes / std::gcd(problem.channels, kLanes) : 1;
+  if (problem.batch * problem.spatial < tiling.fold) tiling.fold = 1;
   tiling.rows_per_tile = round_up(std::max(kRowsTile, kRowsTileElements / problem.channels), kBlockRows * tiling.fold);
   tiling.tiles = divide_up(problem.batch * problem.spatial, tiling.rows_per_tile);
 }
@@ -101,7 +102,7 @@ void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tili
                   const Traffic& traffic) {
   const Index block = channel_block(problem.layout);
   const Index plane = std::max<Index>(1, problem.spatial * block * static_cast<Index>(sizeof(float)));
-  schedule.overlapped = plane >= kOverlapPlane;
+  schedule.overlapped = plane >= kOverlapPlane && (traffic.reads > 1 || worth_streaming(problem, caches, traffic));
   // Planes of part of a cache line: as many as end on the border of one.
   const bool small_planes = tiling.family == Family::planar && plane < kLeastRun;
   const Index granule = small_planes ? kLanes / std::gcd(problem.spatial, kLanes) : block;

@@ -62,8 +62,15 @@ struct Interleaved {
   template <int kCount>
   using Sources = SourcesOf<RowsSource, kCount>;
 
+  // Whether all rows of the tensor are row_pitch apart.
+  template <class Tensor>
+  static bool even(const Tensor& tensor) {
+    return tensor.batch_pitch == tensor.spatial * tensor.row_pitch;
+  }
+
   template <class Tensor>
   static auto* row(const Tensor& tensor, Index index) {
+    if (even(tensor)) return tensor.data + index * tensor.row_pitch;  // no division: a small tensor feels it
     return tensor.data + (index / tensor.spatial) * tensor.batch_pitch + (index % tensor.spatial) * tensor.row_pitch;
   }
 
@@ -71,8 +78,7 @@ struct Interleaved {
   template <class Tensor>
   static Index even_rows(const Tensor& tensor, Index index) {
     constexpr Index kAll = Index{1} << 62;
-    if (tensor.batch_pitch == tensor.spatial * tensor.row_pitch) return kAll;
-    return tensor.spatial - index % tensor.spatial;
+    return even(tensor) ? kAll : tensor.spatial - index % tensor.spatial;
   }
 
   // Whether the lanes of a row, folded or not, are consecutive in memory.
@@ -118,8 +124,11 @@ struct Interleaved {
                          const Sums<Reduction::kSums>& sums) {
     const Index lanes = extent.channels * extent.fold;
     alignas(64) float centers[kMaxLanes];
-    for (Index i = 0; i < round_up(lanes); ++i) {
-      centers[i] = center != nullptr && i < lanes ? center[i % extent.channels] : 0.0F;
+    for (Index i = 0; i < round_up(lanes); ++i) centers[i] = 0;
+    if (center != nullptr) {
+      for (Index first = 0; first < lanes; first += extent.channels) {
+        for (Index c = 0; c < extent.channels; ++c) centers[first + c] = center[c];
+      }
     }
     for (double* sum : sums.sum) {
       for (Index i = 0; i < round_up(lanes); ++i) sum[i] = 0;
@@ -154,7 +163,9 @@ struct Interleaved {
     }
     if (extent.fold > 1) {
       for (double* sum : sums.sum) {
-        for (Index i = extent.channels; i < lanes; ++i) sum[i % extent.channels] += sum[i];
+        for (Index first = extent.channels; first < lanes; first += extent.channels) {
+          for (Index c = 0; c < extent.channels; ++c) sum[c] += sum[first + c];
+        }
       }
     }
   }
