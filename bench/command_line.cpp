@@ -39,7 +39,8 @@ void declare(CLI::App& app, Texts& texts) {
   app.add_option("problem", texts.problems, "problem descriptors");
   app.add_option("--batch", texts.batch,
                  "file of problem descriptors, one a line, or the name of one in bench/problems")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->delimiter(',');
   app.add_option("--dir", texts.dir, "directions: FWD_D, FWD_I, BWD_D, BWD_DW")->capture_default_str();
   app.add_option("--dt", texts.dt, "data types: f32")->capture_default_str();
   app.add_option("--tag", texts.tag, "layouts: abx (nchw), axb (nhwc), aBx8b, aBx16b")->capture_default_str();

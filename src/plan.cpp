@@ -20,8 +20,10 @@ constexpr Index kPlanarTile = 8192;
 constexpr Index kRowsTile = 256;
 constexpr Index kRowsTileElements = 16384;
 
-// Below this a second thread costs more to wake than it saves.
-constexpr Index kBytesPerThread = 48 * 1024;
+// Below this another thread costs more to wake than it saves. Where each has slabs of its own it does more with a byte,
+// and is woken once.
+constexpr Index kBytesPerThread = 192 * 1024;
+constexpr Index kBytesPerThreadOfSlabs = 80 * 1024;
 
 // A run is what lies consecutively of a slab's channels in one image. Shorter ones than the first slow down a walk over
 // many of them much; longer ones than the second no longer help, see docs/performance.md.
@@ -155,7 +157,9 @@ void choose_groups(Schedule& schedule, const Problem& problem, const Tiling& til
 Schedule make_schedule(const Problem& problem, const Tiling& tiling, const CacheSizes& caches, const Traffic& traffic,
                        int concurrency) {
   const Index bytes = channel_bytes(problem) * problem.channels * (traffic.reads + (traffic.writes ? 1 : 0));
-  const Index threads = std::clamp<Index>(bytes / kBytesPerThread, 1, std::max(concurrency, 1));
+  const bool slabs = traffic.two_passes && tiling.family != Family::interleaved;
+  const Index bytes_per_thread = slabs ? kBytesPerThreadOfSlabs : kBytesPerThread;
+  const Index threads = std::clamp<Index>(bytes / bytes_per_thread, 1, std::max(concurrency, 1));
 
   Schedule schedule{};
   schedule.threads = static_cast<int>(threads);
