@@ -90,11 +90,13 @@ struct BlocksApply {
   }
 
  private:
+  // Lanes behind the channels are zero in sources and coefficients, and so in results.
   static void run_rows(const Tile& tile, Streams<Operation> row, Index channels, const Lanes<A>* coefficient) {
-    const Index pad = tile.destination.owns_padding ? tile.extent.block - channels : 0;
+    const Index written = tile.destination.owns_padding ? tile.extent.block : channels;
     for (Index r = 0; r < tile.extent.length; ++r) {
-      compute_first<A>(row, 0, channels, coefficient);
-      if (pad > 0) Lanes<A>::all(0).store_first(row.destination + channels, pad);
+      Lanes<A> source[Operation::kSources];
+      for (int i = 0; i < Operation::kSources; ++i) source[i] = Lanes<A>::load_first(row.source[i], channels);
+      Operation::template compute<A>(source, coefficient).store_first(row.destination, written);
       for (int i = 0; i < Operation::kSources; ++i) row.source[i] += tile.sources.of[i].row_pitch;
       row.destination += tile.destination.row_pitch;
     }

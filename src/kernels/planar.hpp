@@ -240,13 +240,25 @@ struct Planar {
     return sum;
   }
 
-  static void reduce_lanes(Index channels, double* lanes, double* sum) {
-    for (Index c = 0; c < channels; ++c) {
-      double* of_channel = lanes + c * kLanes;
-      for (Index half = kLanes / 2; half > 0; half /= 2) {
-        for (Index i = 0; i < half; ++i) of_channel[i] += of_channel[i + half];
+  static void reduce_lanes(Index channels, const double* lanes, double* sum) {
+    for (Index c = 0; c < channels; ++c) sum[c] = sum_of(DoubleLanes<A>::load(lanes + c * kLanes));
+  }
+
+  // By halves, whatever the registers' width.
+  template <class Wide>
+  static double sum_of(const Wide& wide) {
+    if constexpr (requires { wide.low; }) {
+      return sum_of(wide.low + wide.high);
+    } else {
+      constexpr Index kCount = static_cast<Index>(Wide::Batch::size);
+      alignas(64) double lane[kCount];
+      wide.store(lane);
+#pragma GCC unroll 3
+      for (Index half = kCount / 2; half > 0; half /= 2) {
+#pragma GCC unroll 4
+        for (Index i = 0; i < half; ++i) lane[i] += lane[i + half];
       }
-      sum[c] = of_channel[0];
+      return lane[0];
     }
   }
 

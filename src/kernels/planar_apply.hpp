@@ -7,7 +7,7 @@
 namespace xbn::kernels {
 namespace {
 
-// Planes smaller than this are walked position by position where there are enough of them.
+// Planes smaller than this are summed position by position where there are enough of them, and applied as one run.
 inline constexpr Index kSmallPlane = 256;
 // Fewer planes than this are not worth repeating coefficients for.
 inline constexpr Index kFewPlanes = 4;
@@ -87,7 +87,8 @@ struct PlanarApply {
 
   static void run(const Tile& tile) {
     const PlanarExtent& extent = tile.extent;
-    if (extent.length % kLanes != 0 && extent.channels > 1 && tile.side_by_side()) {
+    const bool as_run = extent.length % kLanes != 0 || extent.length < kSmallPlane;
+    if (as_run && extent.channels > 1 && tile.side_by_side()) {
       if (extent.length >= kLanes) {
         for (Index n = 0; n < extent.planes; ++n) run_image(tile, n);
         return;
