@@ -117,7 +117,7 @@ void Driver::forward_training(const ForwardTraining& args, const TensorIn& x, co
   const Affine affine{args.mean, scratch.scale, scratch.shift};
   for_each_range_of_slabs(
       machine_.executor, problem_, schedule, [&](const Groups& slabs, Index first, Index last, Index threads) {
-        const Passes passes(problem_, tiling_, machine_, walk_, schedule, threads);
+        const Passes passes(problem_, tiling_, machine_, walk_, schedule, threads, store);
         const auto apply = [&](ChannelRange group, const Piece& piece) {
           walk_.apply(x, y, group, piece, at(affine, group.first), store);
         };
@@ -161,7 +161,7 @@ void Driver::backward(const Backward& args, const TensorIn& x, const TensorIn& d
                                sums_x ? scratch.sums.x : nullptr};
   for_each_range_of_slabs(
       machine_.executor, problem_, schedule, [&](const Groups& slabs, Index first, Index last, Index threads) {
-        const Passes passes(problem_, tiling_, machine_, walk_, schedule, threads);
+        const Passes passes(problem_, tiling_, machine_, walk_, schedule, threads, store);
         const auto apply = [&](ChannelRange group, const Piece& piece) {
           walk_.gradient_apply(applied_x, dy, dx, group, piece, at(affine, group.first), store);
         };
@@ -202,7 +202,8 @@ void Driver::backward(const Backward& args, const TensorIn& x, const TensorIn& d
 
 void Driver::moments(const TensorIn& x, const ForwardScratch& scratch, const MomentsOut& out) const {
   const Schedule schedule = this->schedule({1, false, false});
-  Passes(problem_, tiling_, machine_, walk_, schedule, schedule.threads).moments(all_channels(), x, scratch.moments);
+  Passes(problem_, tiling_, machine_, walk_, schedule, schedule.threads, Store::ordinary)
+      .moments(all_channels(), x, scratch.moments);
   std::copy_n(scratch.moments.mean, problem_.channels, out.mean);
   std::copy_n(scratch.moments.m2, problem_.channels, out.m2);
 }
@@ -210,7 +211,7 @@ void Driver::moments(const TensorIn& x, const ForwardScratch& scratch, const Mom
 void Driver::gradient_sums(const TensorIn& x, const TensorIn& dy, const float* mean, const BackwardScratch& scratch,
                            const GradientSumsOut& out) const {
   const Schedule schedule = this->schedule({2, false, false});
-  Passes(problem_, tiling_, machine_, walk_, schedule, schedule.threads)
+  Passes(problem_, tiling_, machine_, walk_, schedule, schedule.threads, Store::ordinary)
       .gradient_sums(all_channels(), x, dy, mean, scratch.sums);
   std::copy_n(scratch.sums.dy, problem_.channels, out.dy);
   std::copy_n(scratch.sums.dy_x, problem_.channels, out.dy_x);
@@ -221,7 +222,7 @@ void Driver::apply(const TensorIn& x, const TensorOut& y, const Affine& affine) 
   const Traffic traffic{1, false, true};
   const Schedule schedule = this->schedule(traffic);
   const Store store = store_for(problem_, machine_.caches, traffic, same_memory(x, y));
-  Passes(problem_, tiling_, machine_, walk_, schedule, schedule.threads)
+  Passes(problem_, tiling_, machine_, walk_, schedule, schedule.threads, store)
       .for_each_piece(all_channels(), [&](ChannelRange group, const Piece& piece) {
         walk_.apply(x, y, group, piece, at(affine, group.first), store);
       });
@@ -232,7 +233,7 @@ void Driver::gradient_apply(const TensorIn& x, const TensorIn& dy, const TensorO
   const Traffic traffic{x.data != nullptr ? 2 : 1, false, true};
   const Schedule schedule = this->schedule(traffic);
   const Store store = store_for(problem_, machine_.caches, traffic, same_memory(x, dx) || same_memory(dy, dx));
-  Passes(problem_, tiling_, machine_, walk_, schedule, schedule.threads)
+  Passes(problem_, tiling_, machine_, walk_, schedule, schedule.threads, store)
       .for_each_piece(all_channels(), [&](ChannelRange group, const Piece& piece) {
         walk_.gradient_apply(x, dy, dx, group, piece, at(affine, group.first), store);
       });

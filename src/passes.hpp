@@ -12,6 +12,7 @@ namespace xbn::internal {
 using kernels::GradientSumsOut;
 using kernels::kMaxLanes;
 using kernels::MomentsOut;
+using kernels::Store;
 
 // A thread's share of [0, count): contiguous, so that the same elements come to the same thread in every loop of a
 // call.
@@ -65,8 +66,14 @@ inline constexpr Index kMergesPerThread = 8192;
 class Passes {
  public:
   Passes(const Problem& problem, const Tiling& tiling, const Machine& machine, const Walk& walk,
-         const Schedule& schedule, Index threads)
-      : problem_(problem), tiling_(tiling), machine_(machine), walk_(walk), schedule_(schedule), threads_(threads) {}
+         const Schedule& schedule, Index threads, Store store)
+      : problem_(problem),
+        tiling_(tiling),
+        machine_(machine),
+        walk_(walk),
+        schedule_(schedule),
+        threads_(threads),
+        store_(store) {}
 
   // Moments of each chunk into chunk * channels + channel, merged into those of chunk 0. of_tile(group index, group,
   // tile, out) takes those of one tile.
@@ -149,7 +156,7 @@ class Passes {
     const Groups groups = groups_of(slab);
     const Index done = groups_of(narrower).count();
     const Index parts = tiling_.tiles;
-    parallel_ranges(machine_.executor, threads_, (groups.count() - done) * parts, [&](Index first, Index last) {
+    in_parallel((groups.count() - done) * parts, [&](Index first, Index last) {
       for (Index unit = first; unit < last; ++unit) apply(groups[done + unit / parts], Piece{unit % parts, 0, 1});
     });
   }
@@ -177,11 +184,19 @@ class Passes {
     return {groups.count(), parts, tiling_.family == Family::interleaved};
   }
 
+  // Each thread's streaming stores are done when its range is.
+  template <class Body>
+  void in_parallel(Index count, const Body& body) const {
+    parallel_ranges(machine_.executor, threads_, count, [&](Index first, Index last) {
+      body(first, last);
+      if (store_ == Store::streaming) machine_.kernels.stream_fence();
+    });
+  }
+
   template <class Body>
   void for_each_range_of_pieces(ChannelRange slab, const Body& body) const {
     const Units units = units_of(apply_groups_of(slab), tiling_.tiles * schedule_.pieces_per_tile);
-    parallel_ranges(machine_.executor, threads_, units.count(),
-                    [&](Index first, Index last) { body(first, last, units); });
+    in_parallel(units.count(), [&](Index first, Index last) { body(first, last, units); });
   }
 
   template <class Apply>
@@ -195,7 +210,7 @@ class Passes {
   void for_each_chunk(ChannelRange slab, const Body& body) const {
     const Groups groups = groups_of(slab);
     const Units units = units_of(groups, tiling_.chunks);
-    parallel_ranges(machine_.executor, threads_, units.count(), [&](Index first, Index last) {
+    in_parallel(units.count(), [&](Index first, Index last) {
       for (Index unit = first; unit < last; ++unit) {
         const Index chunk = units.part(unit);
         const Index first_tile = chunk * tiling_.tiles_per_chunk;
@@ -228,6 +243,7 @@ class Passes {
   const Walk& walk_;
   const Schedule& schedule_;
   Index threads_;
+  Store store_;
 };
 
 }  // namespace xbn::internal

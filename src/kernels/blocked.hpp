@@ -100,7 +100,6 @@ struct Blocked {
     const BlocksTile<Operation> tile{sources, destination, extent, coefficients};
     if (store == Store::streaming) {
       beside<Store::streaming>(tile, with);
-      stream_fence();
     } else {
       beside<Store::ordinary>(tile, with);
     }
@@ -121,7 +120,6 @@ struct Blocked {
     const BlocksTile<Operation> tile{sources, destination, extent, coefficients};
     if (store == Store::streaming) {
       BlocksApply<A, Operation, Store::streaming>::run(tile);
-      stream_fence();
     } else {
       BlocksApply<A, Operation, Store::ordinary>::run(tile);
     }

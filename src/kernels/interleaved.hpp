@@ -283,7 +283,6 @@ struct Interleaved {
   template <class Operation>
   static void run_rows(const Sources<Operation::kSources>& sources, const RowsDestination& destination,
                        const RowsExtent& extent, Index fold, const Coefficients<Operation>& coefficients, Store store) {
-    bool streamed = false;
     for (Index done = 0; done < extent.count;) {
       const Index index = extent.first + done;
       Index even = smaller(extent.count - done, even_rows(destination, index));
@@ -298,7 +297,6 @@ struct Interleaved {
       const Index whole = even / fold;
       const bool aligned = misaligned_elements(rows.first.destination) == 0 && rows.destination_stride % kLanes == 0;
       if (store == Store::streaming && aligned) {
-        streamed = true;
         apply_rows<A, Operation, Store::streaming>(rows, whole, extent.channels * fold, coefficients);
       } else {
         apply_rows<A, Operation, Store::ordinary>(rows, whole, extent.channels * fold, coefficients);
@@ -310,7 +308,6 @@ struct Interleaved {
       }
       done += even;
     }
-    if (streamed) stream_fence();
   }
 
   // Channels that are not consecutive: gathered, computed and scattered 16 at a time.

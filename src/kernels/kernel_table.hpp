@@ -111,7 +111,8 @@ struct GradientSumsOut {
   double* x;
 };
 
-// Ordinary stores leave what they write in the cache; streaming ones go past it, and must not be used in place.
+// Ordinary stores leave what they write in the cache; streaming ones go past it, and must not be used in place. Who has
+// streamed calls stream_fence before it says so: not the kernels, a tile is too little to wait for memory after it.
 enum class Store { ordinary, streaming };
 
 // What `apply` and `gradient_apply` take: a tile of the slab that is applied while sums are taken of the next.
@@ -226,6 +227,9 @@ struct KernelTable {
   void (*blocks_gradient_apply_and_sums)(const BlocksGradientApplyTile& now, const BlocksSource& x,
                                          const BlocksSource& dy, const BlocksExtent& extent, const float* mean,
                                          const GradientSumsOut& out);
+
+  // Orders streaming stores before what the thread does next.
+  void (*stream_fence)();
 
   // Per channel. merge_moments takes (from_count, from) into (into_count, into); neither count is 0.
   void (*merge_moments)(Index channels, Index into_count, const MomentsOut& into, Index from_count,

@@ -30,6 +30,7 @@ constexpr KernelTable make_table() {
       .blocks_apply_and_moments = Blocked<A>::apply_and_moments,
       .planar_gradient_apply_and_sums = Planar<A>::gradient_apply_and_sums,
       .blocks_gradient_apply_and_sums = Blocked<A>::gradient_apply_and_sums,
+      .stream_fence = stream_fence,
       .merge_moments = merge_moments,
       .add = add,
       .finalise_forward = finalise_forward,

@@ -98,7 +98,6 @@ struct Planar {
     const PlanarTile<Operation> tile{sources, destination, extent, coefficients};
     if (store == Store::streaming) {
       beside<Store::streaming>(tile, with);
-      stream_fence();
     } else {
       beside<Store::ordinary>(tile, with);
     }
@@ -119,7 +118,6 @@ struct Planar {
     const PlanarTile<Operation> tile{sources, destination, extent, coefficients};
     if (store == Store::streaming) {
       PlanarApply<A, Operation, Store::streaming>::run(tile);
-      stream_fence();
     } else {
       PlanarApply<A, Operation, Store::ordinary>::run(tile);
     }
