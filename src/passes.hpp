@@ -195,15 +195,17 @@ class Passes {
 
   template <class Body>
   void for_each_range_of_pieces(ChannelRange slab, const Body& body) const {
-    const Units units = units_of(apply_groups_of(slab), tiling_.tiles * schedule_.pieces_per_tile);
+    const Index pieces = (tiling_.tiles + schedule_.tiles_per_piece - 1) / schedule_.tiles_per_piece;
+    const Units units = units_of(apply_groups_of(slab), pieces * schedule_.pieces_per_tile);
     in_parallel(units.count(), [&](Index first, Index last) { body(first, last, units); });
   }
 
   template <class Apply>
   void apply_unit(ChannelRange slab, const Units& units, Index unit, const Apply& apply) const {
     const Index part = units.part(unit);
-    apply(apply_groups_of(slab)[units.group(unit)],
-          Piece{part / schedule_.pieces_per_tile, part % schedule_.pieces_per_tile, schedule_.pieces_per_tile});
+    const Index tiles = schedule_.tiles_per_piece;
+    const Index of = schedule_.pieces_per_tile;
+    apply(apply_groups_of(slab)[units.group(unit)], Piece{part / of * tiles, part % of, of, tiles});
   }
 
   template <class Body>

@@ -33,6 +33,9 @@ constexpr Index kLongRun = 48 * 1024;
 // Planes shorter than this are better applied after the sums of their slab than beside those of the next.
 constexpr Index kOverlapPlane = 12 * 1024;
 
+// Rows that are applied at a time, in several streams: the longer the better, while a thread still has some pieces.
+constexpr Index kPieceOfRows = 1024 * 1024;
+
 Index divide_up(Index a, Index b) { return (a + b - 1) / b; }
 Index round_up(Index a, Index b) { return divide_up(a, b) * b; }
 
@@ -173,6 +176,11 @@ Schedule make_schedule(const Problem& problem, const Tiling& tiling, const Cache
   const Index groups = divide_up(schedule.slab_channels, schedule.apply_group_channels);
   const Index units = std::max<Index>(1, groups * tiling.tiles);
   schedule.pieces_per_tile = sharers == 1 ? 1 : std::clamp<Index>(divide_up(4 * sharers, units), 1, 64);
+  schedule.tiles_per_piece = 1;
+  if (tiling.family == Family::interleaved) {
+    const Index tile_bytes = tiling.rows_per_tile * problem.channels * static_cast<Index>(sizeof(float));
+    schedule.tiles_per_piece = std::max<Index>(1, std::min(kPieceOfRows / tile_bytes, tiling.tiles / (4 * sharers)));
+  }
   return schedule;
 }
 

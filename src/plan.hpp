@@ -50,8 +50,10 @@ struct Schedule {
   // Channels of a tile, in passes that take sums and in the apply pass alone.
   Index group_channels;
   Index apply_group_channels;
-  // Pieces into which each tile is cut in the apply pass, so that all threads have some.
+  // Pieces into which each tile is cut in the apply pass, so that all threads have some; or, where there are rows
+  // enough, tiles that make one piece, so that streams through memory are long.
   Index pieces_per_tile;
+  Index tiles_per_piece;
 };
 
 // What a call moves, from which its schedule follows.

@@ -79,7 +79,8 @@ PlanarDestination Walk::planar(const TensorOut& tensor, ChannelRange group, cons
 
 RowsExtent Walk::rows_extent(ChannelRange group, const Piece& piece) const {
   const Index first = piece.tile * tiling_.rows_per_tile;
-  const Part some = part(elements(piece.tile), piece.index, piece.of, tiling_.fold);
+  const Index rows = std::min(piece.tiles * tiling_.rows_per_tile, problem_.batch * problem_.spatial - first);
+  const Part some = part(rows, piece.index, piece.of, tiling_.fold);
   return {first + some.first, some.count, group.count, tiling_.fold, problem_.channels * tiling_.fold == kLanes};
 }
 

@@ -13,11 +13,12 @@ struct ChannelRange {
   Index count;
 };
 
-// A part of a tile: piece `index` of `of`.
+// A part of a tile, piece `index` of `of`; or, of rows, `tiles` whole ones.
 struct Piece {
   Index tile;
   Index index;
   Index of;
+  Index tiles = 1;
 };
 
 struct TensorIn {
