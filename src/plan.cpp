@@ -35,6 +35,7 @@ constexpr Index kOverlapPlane = 12 * 1024;
 
 // Rows that are applied at a time, in several streams: the longer the better, while a thread still has some pieces.
 constexpr Index kPieceOfRows = 1024 * 1024;
+constexpr Index kPieceOfImages = 16;
 
 Index divide_up(Index a, Index b) { return (a + b - 1) / b; }
 Index round_up(Index a, Index b) { return divide_up(a, b) * b; }
@@ -155,6 +156,18 @@ void choose_groups(Schedule& schedule, const Problem& problem, const Tiling& til
   schedule.apply_group_channels = schedule.group_channels;
 }
 
+// As many tiles as make long streams while each thread still has some pieces.
+Index tiles_per_piece(const Problem& problem, const Tiling& tiling, Index groups, Index sharers) {
+  const Index most = tiling.tiles * groups / (4 * sharers);
+  if (tiling.family == Family::interleaved) {
+    const Index tile_bytes = tiling.rows_per_tile * problem.channels * static_cast<Index>(sizeof(float));
+    return std::max<Index>(1, std::min(kPieceOfRows / tile_bytes, most));
+  }
+  if (tiling.family == Family::planar) return 1;
+  const Index images = std::min(kPieceOfImages, most * tiling.planes_per_tile / tiling.segments);
+  return images < 4 ? 1 : divide_up(images * tiling.segments, tiling.planes_per_tile);
+}
+
 }  // namespace
 
 Schedule make_schedule(const Problem& problem, const Tiling& tiling, const CacheSizes& caches, const Traffic& traffic,
@@ -176,11 +189,7 @@ Schedule make_schedule(const Problem& problem, const Tiling& tiling, const Cache
   const Index groups = divide_up(schedule.slab_channels, schedule.apply_group_channels);
   const Index units = std::max<Index>(1, groups * tiling.tiles);
   schedule.pieces_per_tile = sharers == 1 ? 1 : std::clamp<Index>(divide_up(4 * sharers, units), 1, 64);
-  schedule.tiles_per_piece = 1;
-  if (tiling.family == Family::interleaved) {
-    const Index tile_bytes = tiling.rows_per_tile * problem.channels * static_cast<Index>(sizeof(float));
-    schedule.tiles_per_piece = std::max<Index>(1, std::min(kPieceOfRows / tile_bytes, tiling.tiles / (4 * sharers)));
-  }
+  schedule.tiles_per_piece = tiles_per_piece(problem, tiling, groups, sharers);
   return schedule;
 }
 

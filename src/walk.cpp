@@ -58,6 +58,10 @@ Index Walk::elements(Index tile) const {
 
 Walk::PlanesTile Walk::planes_tile(const Piece& piece) const {
   const Index first_plane = piece.tile / tiling_.segments * tiling_.planes_per_tile;
+  if (piece.tiles > 1) {
+    const Index most = piece.tiles / tiling_.segments * tiling_.planes_per_tile;
+    return {first_plane, std::min(most, problem_.batch - first_plane), 0, problem_.spatial};
+  }
   const Index planes = std::min(tiling_.planes_per_tile, problem_.batch - first_plane);
   const Index offset = piece.tile % tiling_.segments * tiling_.segment_length;
   const Index length = std::min(tiling_.segment_length, problem_.spatial - offset);

@@ -13,7 +13,7 @@ struct ChannelRange {
   Index count;
 };
 
-// A part of a tile, piece `index` of `of`; or, of rows, `tiles` whole ones.
+// A part of a tile, piece `index` of `of`; or `tiles` whole ones, of rows or of whole planes.
 struct Piece {
   Index tile;
   Index index;
