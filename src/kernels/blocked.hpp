@@ -155,7 +155,7 @@ struct Blocked {
     const Index blocks = blocks_of(extent);
     for (Index b = 0; b < blocks; ++b) {
       for (Index lane = 0; lane < kLanes; ++lane) {
-        const Index c = lane % extent.block;
+        const Index c = lane & (extent.block - 1);
         centers[b * kLanes + lane] = c < channels_of(extent, b) ? center[b * extent.block + c] : 0.0F;
         for (double* of_sum : lanes) of_sum[b * kLanes + lane] = 0;
       }

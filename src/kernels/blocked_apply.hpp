@@ -46,7 +46,7 @@ struct BlocksTile {
         coefficient[i] = Lanes<A>::load_first(from, channels);
       } else {
         alignas(64) float twice[kLanes];
-        for (Index lane = 0; lane < kLanes; ++lane) twice[lane] = from[lane % extent.block];
+        for (Index lane = 0; lane < kLanes / 2; ++lane) twice[lane] = twice[lane + kLanes / 2] = from[lane];
         coefficient[i] = Lanes<A>::load(twice);
       }
     }
