@@ -26,7 +26,7 @@ constexpr Index kBytesPerThread = 192 * 1024;
 constexpr Index kBytesPerThreadOfSlabs = 80 * 1024;
 
 // A run is what lies consecutively of a slab's channels in one image. Shorter ones than the first slow down a walk over
-// many of them much; longer ones than the second no longer help, see docs/performance.md.
+// many of them much; longer ones than the second no longer help.
 constexpr Index kLeastRun = 4 * 1024;
 constexpr Index kLongRun = 48 * 1024;
 
