@@ -46,7 +46,9 @@ StreamContender fastest_stream(const Case& test_case, const Tensors& tensors) {
   std::vector<StreamContender> streams;
   for (const Threads threads : {Threads::all, Threads::one}) {
     for (const Store store : {Store::ordinary, Store::streaming}) {
-      streams.emplace_back(test_case, tensors, store, threads);
+      for (const Places places : {Places::one, Places::four}) {
+        streams.emplace_back(test_case, tensors, store, threads, places);
+      }
     }
   }
   std::vector<Contender*> contenders;

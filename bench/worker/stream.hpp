@@ -10,15 +10,16 @@ namespace bench {
 
 enum class Store { ordinary, streaming };
 enum class Threads { all, one };  ///< one: waking the others costs more than it gains on small tensors
+enum class Places { one, four };  ///< of its tensors that a thread streams through at a time
 
 class StreamContender : public Contender {
  public:
   /// Two tensors read where the case needs x and dy, else one; one written.
-  StreamContender(const Case& test_case, const Tensors& tensors, Store store, Threads threads);
+  StreamContender(const Case& test_case, const Tensors& tensors, Store store, Threads threads, Places places);
   void run() override;
 
  private:
-  using Kernel = void (*)(const float* first, const float* second, float* out, std::int64_t elements);
+  using Kernel = void (*)(const float* first, const float* second, float* out, std::int64_t elements, Places places);
 
   Kernel kernel_;
   const float* first_;
@@ -26,6 +27,7 @@ class StreamContender : public Contender {
   float* out_;
   std::int64_t elements_;
   Threads threads_;
+  Places places_;
 };
 
 }  // namespace bench
