@@ -146,20 +146,14 @@ class BlocksRuns {
  public:
   explicit BlocksRuns(const BlocksTile<Operation>& tile) : tile_(tile) {}
 
-  Run<A, Operation> first() { return tile_.extent.channels > 0 ? begin() : none(); }
+  Run<A, Operation> first() { return tile_.extent.channels > 0 ? begin() : Run<A, Operation>::none(); }
 
   [[gnu::noinline]] Run<A, Operation> next(const Run<A, Operation>& run) {
     if (run.left > 0) compute_first<A>(run.streams, 0, run.left, run.coefficient);
-    return advance() ? begin() : none();
+    return advance() ? begin() : Run<A, Operation>::none();
   }
 
  private:
-  static Run<A, Operation> none() {
-    Run<A, Operation> run{};
-    run.left = Run<A, Operation>::kNone;
-    return run;
-  }
-
   bool advance() {
     if (++block_ < blocks_of(tile_.extent)) return true;
     block_ = 0;
@@ -171,15 +165,12 @@ class BlocksRuns {
     run.streams = tile_.streams(image_, block_);
     while (!tile_.is_run(block_) || (kStore == Store::streaming && !tile_.can_stream(run.streams))) {
       BlocksApply<A, Operation, kStore>::run_plane(tile_, image_, block_);
-      if (!advance()) return none();
+      if (!advance()) return Run<A, Operation>::none();
       run.streams = tile_.streams(image_, block_);
     }
     run.left = tile_.extent.length * tile_.extent.block;
     tile_.lanes(block_, run.coefficient);
-    Index head = kStore == Store::streaming ? misaligned_elements(run.streams.destination) : 0;
-    if (head > run.left) head = run.left;
-    if (head > 0) compute_first<A>(run.streams, 0, head, run.coefficient);
-    run.advance(head);
+    run.template align<kStore>();
     return run;
   }
 

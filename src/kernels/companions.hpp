@@ -19,6 +19,21 @@ struct Run {
   Index left;
   Lanes<A> coefficient[Operation::kCoefficients];
 
+  static Run none() {
+    Run run{};
+    run.left = kNone;
+    return run;
+  }
+
+  // Does what comes before the destination is aligned.
+  template <Store kStore>
+  void align() {
+    Index head = kStore == Store::streaming ? misaligned_elements(streams.destination) : 0;
+    if (head > left) head = left;
+    if (head > 0) compute_first<A>(streams, 0, head, coefficient);
+    advance(head);
+  }
+
   void advance(Index elements) {
     for (const float*& source : streams.source) source += elements;
     streams.destination += elements;

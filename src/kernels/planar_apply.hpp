@@ -164,7 +164,7 @@ class PlanarRuns {
  public:
   explicit PlanarRuns(const PlanarTile<Operation>& tile) : tile_(tile), side_by_side_(tile.side_by_side()) {}
 
-  Run<A, Operation> first() { return tile_.extent.channels > 0 ? begin() : none(); }
+  Run<A, Operation> first() { return tile_.extent.channels > 0 ? begin() : Run<A, Operation>::none(); }
 
   [[gnu::flatten, gnu::noinline]] Run<A, Operation> next(Run<A, Operation> run) {
     const bool last_of_image = channel_ + 1 == tile_.extent.channels;
@@ -186,26 +186,17 @@ class PlanarRuns {
     }
     if (run.left > 0) compute_first<A>(run.streams, 0, run.left, run.coefficient);
     channel_ = last_of_image ? 0 : channel_ + 1;
-    if (last_of_image && ++image_ == tile_.extent.planes) return none();
+    if (last_of_image && ++image_ == tile_.extent.planes) return Run<A, Operation>::none();
     return begin();
   }
 
  private:
-  static Run<A, Operation> none() {
-    Run<A, Operation> run{};
-    run.left = Run<A, Operation>::kNone;
-    return run;
-  }
-
   Run<A, Operation> begin() const {
     Run<A, Operation> run{};
     run.streams = tile_.streams(image_, channel_);
     run.left = tile_.extent.length;
     tile_.broadcast(channel_, run.coefficient);
-    Index head = kStore == Store::streaming ? misaligned_elements(run.streams.destination) : 0;
-    if (head > run.left) head = run.left;
-    if (head > 0) compute_first<A>(run.streams, 0, head, run.coefficient);
-    run.advance(head);
+    run.template align<kStore>();
     return run;
   }
 
