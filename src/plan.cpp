@@ -33,7 +33,8 @@ constexpr Index kLongRun = 48 * 1024;
 // Planes shorter than this are better applied after the sums of their slab than beside those of the next.
 constexpr Index kOverlapPlane = 12 * 1024;
 
-// Rows that are applied at a time, in several streams: the longer the better, while a thread still has some pieces.
+// Bytes of rows, and images of blocks, that are applied at a time, in several streams: the longer the better, while a
+// thread still has some pieces.
 constexpr Index kPieceOfRows = 1024 * 1024;
 constexpr Index kPieceOfImages = 16;
 
@@ -181,8 +182,7 @@ Schedule make_schedule(const Problem& problem, const Tiling& tiling, const Cache
   schedule.threads = static_cast<int>(threads);
   schedule.slab_channels = problem.channels;
   schedule.private_slabs = threads == 1;
-  if (traffic.two_passes && tiling.family != Family::interleaved)
-    choose_slabs(schedule, problem, tiling, caches, traffic);
+  if (slabs) choose_slabs(schedule, problem, tiling, caches, traffic);
 
   const Index sharers = schedule.private_slabs ? 1 : threads;
   choose_groups(schedule, problem, tiling, sharers);

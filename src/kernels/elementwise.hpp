@@ -164,14 +164,11 @@ struct RowStreams {
   Index source_stride[Operation::kSources];
   Index destination_stride;
 
-  Streams<Operation> row(Index index) const { return shifted(first, index); }
-  Streams<Operation> next(const Streams<Operation>& row) const { return shifted(row, 1); }
-
- private:
-  Streams<Operation> shifted(Streams<Operation> row, Index by) const {
-    for (int i = 0; i < Operation::kSources; ++i) row.source[i] += by * source_stride[i];
-    row.destination += by * destination_stride;
-    return row;
+  Streams<Operation> row(Index index) const {
+    Streams<Operation> result = first;
+    for (int i = 0; i < Operation::kSources; ++i) result.source[i] += index * source_stride[i];
+    result.destination += index * destination_stride;
+    return result;
   }
 };
 

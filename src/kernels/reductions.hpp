@@ -317,8 +317,7 @@ inline Index blocks_of_rows(Index count) {
 
 inline Index rows_of_block(Index count, Index blocks, Index block) { return (count - block + blocks - 1) / blocks; }
 
-// Adds `count` rows of `lanes` lanes; center and sums have a place for each, and sums up to a multiple of 16. Rows of
-// 16 lanes are a column.
+// Adds `count` rows of `lanes` lanes; center and sums have a place for each, and sums up to a multiple of 16.
 template <class A, class Reduction>
 [[gnu::flatten, gnu::noinline]] inline void add_rows(const Rows<Reduction::kSources>& rows, Index count, Index lanes,
                                                      const float* center, const Sums<Reduction::kSums>& sums) {
