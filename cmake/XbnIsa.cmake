@@ -1,8 +1,8 @@
-# xbn_add_isa(NAME FLAGS...): compiles src/kernels/isa_NAME.cpp with FLAGS into the library. At least -O2 in every build
+# xbn_add_isa(NAME FLAGS...): compiles src/kernels/isa_NAME.cpp and fused_NAME.cpp with FLAGS into the library. At least -O2 in every build
 # type: an inline function that is not inlined would leave code of this instruction set where the linker may give it to a
 # machine without it.
 function(xbn_add_isa name)
-  add_library(xbn_${name} OBJECT src/kernels/isa_${name}.cpp)
+  add_library(xbn_${name} OBJECT src/kernels/isa_${name}.cpp src/kernels/fused_${name}.cpp)
   set_target_properties(xbn_${name} PROPERTIES CXX_STANDARD 20 CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF
                         POSITION_INDEPENDENT_CODE ON)
   target_include_directories(xbn_${name} PRIVATE include src)

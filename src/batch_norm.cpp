@@ -1,8 +1,10 @@
 #include "xbn/batch_norm.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "driver.hpp"
+#include "fused_driver.hpp"
 #include "isa.hpp"
 #include "scratch_pool.hpp"
 #include "validate.hpp"
@@ -10,6 +12,7 @@
 namespace xbn {
 
 using internal::Driver;
+using internal::FusedDriver;
 using internal::Machine;
 using internal::ScratchLease;
 using internal::TensorIn;
@@ -42,14 +45,28 @@ struct BatchNorm::Implementation {
                 known_caches(options.caches)},
         tiling(internal::make_tiling(problem)),
         driver(problem, tiling, machine),
-        scratch_bytes(internal::scratch_bytes(problem, tiling)),
+        floats(make_fused<float>(!internal::is_plain(problem) && problem.source != DataType::f64)),
+        doubles(make_fused<double>(problem.source == DataType::f64)),
+        scratch_bytes(floats    ? floats->scratch_bytes()
+                      : doubles ? doubles->scratch_bytes()
+                                : internal::scratch_bytes(problem, tiling)),
         pool(scratch_bytes) {}
+
+  // The driver of problems that are not plain.
+  template <class Real>
+  std::optional<FusedDriver<Real>> make_fused(bool needed) const {
+    if (!needed) return std::nullopt;
+    return std::optional<FusedDriver<Real>>(
+        std::in_place, problem, internal::FusedMachine{internal::fused_tables(isa), machine.executor, machine.caches});
+  }
 
   bool empty() const { return problem.batch == 0 || problem.spatial == 0; }
 
-  TensorIn resolve(const Input& tensor) const { return {tensor.data, internal::resolve(problem, tensor.strides)}; }
+  TensorIn resolve(const Input& tensor) const {
+    return {static_cast<const float*>(tensor.data), internal::resolve(problem, tensor.strides)};
+  }
   TensorOut resolve(const Output& tensor) const {
-    return {tensor.data, internal::resolve(problem, tensor.strides), tensor.owns_padding};
+    return {static_cast<float*>(tensor.data), internal::resolve(problem, tensor.strides), tensor.owns_padding};
   }
 
   Problem problem;
@@ -57,6 +74,8 @@ struct BatchNorm::Implementation {
   Machine machine;
   Tiling tiling;
   Driver driver;
+  std::optional<FusedDriver<float>> floats;
+  std::optional<FusedDriver<double>> doubles;
   std::size_t scratch_bytes;
   mutable internal::ScratchPool pool;
 };
@@ -71,12 +90,22 @@ const Problem& BatchNorm::problem() const { return implementation_->problem; }
 Isa BatchNorm::isa() const { return implementation_->isa; }
 std::size_t BatchNorm::scratch_bytes() const { return implementation_->scratch_bytes; }
 
+std::size_t BatchNorm::mask_bytes() const { return internal::mask_bytes(implementation_->problem); }
+
 void BatchNorm::forward_training(const ForwardTraining& args) const {
   const Implementation& of = *implementation_;
   internal::validate(of.problem, args, of.scratch_bytes);
   const ScratchLease scratch(of.pool, args.scratch.data);
+  if (of.floats) return of.floats->forward_training(args, scratch.get());
   of.driver.forward_training(args, of.resolve(args.x), of.resolve(args.y),
                              internal::forward_scratch(of.problem, of.tiling, scratch.get()));
+}
+
+void BatchNorm::forward_training(const ForwardTraining64& args) const {
+  const Implementation& of = *implementation_;
+  internal::validate(of.problem, args, of.scratch_bytes);
+  const ScratchLease scratch(of.pool, args.scratch.data);
+  of.doubles->forward_training(args, scratch.get());
 }
 
 void BatchNorm::forward_inference(const ForwardInference& args) const {
@@ -84,31 +113,72 @@ void BatchNorm::forward_inference(const ForwardInference& args) const {
   internal::validate(of.problem, args, of.scratch_bytes);
   if (of.empty()) return;
   const ScratchLease lease(of.pool, args.scratch.data);
+  if (of.floats) return of.floats->forward_inference(args, lease.get());
   const internal::ForwardScratch scratch = internal::forward_scratch(of.problem, of.tiling, lease.get());
   of.machine.kernels.finalise_given(of.problem.channels, {args.variance, args.gamma, args.beta, of.problem.epsilon,
                                                           of.problem.epsilon_placement, scratch.scale, scratch.shift});
   of.driver.apply(of.resolve(args.x), of.resolve(args.y), {args.mean, scratch.scale, scratch.shift});
 }
 
+void BatchNorm::forward_inference(const ForwardInference64& args) const {
+  const Implementation& of = *implementation_;
+  internal::validate(of.problem, args, of.scratch_bytes);
+  if (of.empty()) return;
+  const ScratchLease scratch(of.pool, args.scratch.data);
+  of.doubles->forward_inference(args, scratch.get());
+}
+
 void BatchNorm::forward_folded(const ForwardFolded& args) const {
   const Implementation& of = *implementation_;
   internal::validate(of.problem, args);
   if (of.empty()) return;
+  if (of.floats) return of.floats->forward_folded(args);
   of.driver.apply(of.resolve(args.x), of.resolve(args.y), {args.mean, args.scale, args.shift});
 }
+
+void BatchNorm::forward_folded(const ForwardFolded64& args) const {
+  const Implementation& of = *implementation_;
+  internal::validate(of.problem, args);
+  if (!of.empty()) of.doubles->forward_folded(args);
+}
+
+namespace {
+
+// What there is to do where no element is: a sum of nothing is 0.
+template <class Real>
+void clear_sums(const Problem& problem, const BasicBackward<Real>& args) {
+  for (Real* const sums : {args.dgamma, args.dbeta}) {
+    if (sums != nullptr) std::fill_n(sums, problem.channels, Real{0});
+  }
+  if (args.saturated != nullptr) std::fill_n(args.saturated, problem.channels, 0);
+}
+
+template <class Real>
+bool wants_nothing(const BasicBackward<Real>& args) {
+  return args.dx.data == nullptr && args.dgamma == nullptr && args.dbeta == nullptr &&
+         args.d_residual.data == nullptr && args.saturated == nullptr;
+}
+
+}  // namespace
 
 void BatchNorm::backward(const Backward& args) const {
   const Implementation& of = *implementation_;
   internal::validate(of.problem, args, of.scratch_bytes);
-  if (of.empty()) {
-    if (args.dgamma != nullptr) std::fill_n(args.dgamma, of.problem.channels, 0.0F);
-    if (args.dbeta != nullptr) std::fill_n(args.dbeta, of.problem.channels, 0.0F);
-    return;
-  }
-  if (args.dx.data == nullptr && args.dgamma == nullptr && args.dbeta == nullptr) return;
+  if (of.empty()) return clear_sums(of.problem, args);
+  if (wants_nothing(args)) return;
   const ScratchLease scratch(of.pool, args.scratch.data);
+  if (of.floats) return of.floats->backward(args, scratch.get());
   of.driver.backward(args, of.resolve(args.x), of.resolve(args.dy), of.resolve(args.dx),
                      internal::backward_scratch(of.problem, of.tiling, scratch.get()));
+}
+
+void BatchNorm::backward(const Backward64& args) const {
+  const Implementation& of = *implementation_;
+  internal::validate(of.problem, args, of.scratch_bytes);
+  if (of.empty()) return clear_sums(of.problem, args);
+  if (wants_nothing(args)) return;
+  const ScratchLease scratch(of.pool, args.scratch.data);
+  of.doubles->backward(args, scratch.get());
 }
 
 void BatchNorm::moments(const MomentsArgs& args) const {

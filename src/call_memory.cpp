@@ -8,11 +8,20 @@
 namespace xbn::internal {
 namespace {
 
-constexpr std::int64_t element_bytes = sizeof(float);
-
 std::string text(const Strides& strides) {
   return "{batch " + to_text(strides.batch) + ", channel " + to_text(strides.channel) + ", position " +
          to_text(strides.position) + "}";
+}
+
+[[noreturn, gnu::cold, gnu::noinline]] void reject_type(const char* name, DataType type, DataType found) {
+  const bool known = found >= DataType::f32 && found <= DataType::u8;
+  reject(std::string(name) + ".type", "be " + std::string(xbn::name(type)),
+         known ? std::string(xbn::name(found)) : to_text(static_cast<std::int64_t>(found)));
+}
+
+// A tensor that is not there, as an empty problem's may be, is of no type.
+void require_type(const char* name, DataType type, const void* data, DataType found) {
+  if (data != nullptr && found != type) reject_type(name, type, found);
 }
 
 [[noreturn, gnu::cold, gnu::noinline]] void reject_null(const char* name) { reject(name, "not be null", "null"); }
@@ -67,32 +76,21 @@ CallMemory::CallMemory(const Problem& problem)
     : problem_(problem),
       nesting_(nesting(problem.layout, problem.batch, problem.channels, problem.spatial)),
       used_lanes_(is_blocked(problem.layout) ? problem.channels - (nesting_.planes - 1) * nesting_.run : nesting_.run),
-      dense_bytes_(nesting_.batch * nesting_.planes * nesting_.positions * nesting_.run * element_bytes) {}
+      dense_elements_(nesting_.batch * nesting_.planes * nesting_.positions * nesting_.run) {}
 
-void CallMemory::read_tensor(const char* name, const Input& tensor) {
-  add_tensor(name, Access::read, tensor.data, tensor.strides, used_lanes_);
+void CallMemory::read_tensor(const char* name, const Input& tensor, DataType type) {
+  require_type(name, type, tensor.data, tensor.type);
+  add_tensor(name, Access::read, tensor.data, type, tensor.strides, used_lanes_);
 }
 
-void CallMemory::written_tensor(const char* name, const Output& tensor) {
-  add_tensor(name, Access::written, tensor.data, tensor.strides, tensor.owns_padding ? nesting_.run : used_lanes_);
+void CallMemory::written_tensor(const char* name, const Output& tensor, DataType type) {
+  require_type(name, type, tensor.data, tensor.type);
+  add_tensor(name, Access::written, tensor.data, type, tensor.strides,
+             tensor.owns_padding ? nesting_.run : used_lanes_);
 }
 
 std::size_t CallMemory::channel_bytes(std::size_t element) const {
   return static_cast<std::size_t>(problem_.channels) * element;
-}
-
-void CallMemory::read(const char* name, const float* array, Presence presence) {
-  read_bytes(name, array, channel_bytes(sizeof(float)), presence);
-}
-
-void CallMemory::read(const char* name, const double* array) { read_bytes(name, array, channel_bytes(sizeof(double))); }
-
-void CallMemory::written(const char* name, const float* array, Presence presence) {
-  written_bytes(name, array, channel_bytes(sizeof(float)), presence);
-}
-
-void CallMemory::written(const char* name, const double* array) {
-  written_bytes(name, array, channel_bytes(sizeof(double)));
 }
 
 void CallMemory::read_bytes(const char* name, const void* data, std::size_t bytes, Presence presence) {
@@ -111,21 +109,19 @@ void CallMemory::scratch(const Scratch& scratch, std::size_t bytes_needed) {
   written_bytes("scratch.data", scratch.data, scratch.bytes);
 }
 
-void CallMemory::running(const RunningStatistics& running) {
-  const double weight = running.update.batch_weight;
+void CallMemory::running_update(const RunningUpdate& update) {
+  const double weight = update.batch_weight;
   if (!(weight >= 0 && weight <= 1)) reject("running.update.batch_weight", "be from 0 to 1", to_text(weight));
-  const auto estimate = static_cast<std::int64_t>(running.update.estimate);
+  const auto estimate = static_cast<std::int64_t>(update.estimate);
   if (estimate != static_cast<std::int64_t>(VarianceEstimate::population) &&
       estimate != static_cast<std::int64_t>(VarianceEstimate::unbiased)) {
     reject("running.update.estimate", "be population or unbiased", to_text(estimate));
   }
-  if (running.mean == nullptr && running.variance == nullptr) return;
-  written("running.mean", running.mean);
-  written("running.variance", running.variance);
 }
 
 // Bytes from the tensor's first element to the end of its last run, padding included.
-std::int64_t CallMemory::checked_span(const char* name, const void* data, const Strides& strides) const {
+std::int64_t CallMemory::checked_span(const char* name, const void* data, std::int64_t element,
+                                      const Strides& strides) const {
   const Layout layout = problem_.layout;
   if (!has_position_pitch(layout) && strides.position != 0) {
     reject_fixed_stride(name, "position", layout, strides.position);
@@ -135,13 +131,13 @@ std::int64_t CallMemory::checked_span(const char* name, const void* data, const 
   }
   std::int64_t dense = nesting_.run;
   std::int64_t span = 0;
-  bool fits = !__builtin_mul_overflow(nesting_.run, element_bytes, &span);
+  bool fits = !__builtin_mul_overflow(nesting_.run, element, &span);
   const auto enclose = [&](const char* dimension, std::int64_t extent, std::int64_t given) {
     const std::int64_t pitch = used_pitch(extent, given, dense);
     if (pitch < dense) reject_stride(name, dimension, dense, given);
     std::int64_t others = 0;
     fits = fits && !__builtin_mul_overflow(std::max<std::int64_t>(extent, 1) - 1, pitch, &others) &&
-           !__builtin_mul_overflow(others, element_bytes, &others) && !__builtin_add_overflow(span, others, &span);
+           !__builtin_mul_overflow(others, element, &others) && !__builtin_add_overflow(span, others, &span);
     if (!fits) reject_size(name, data, strides);
     dense = enclosing_dense(extent, pitch);
   };
@@ -151,16 +147,18 @@ std::int64_t CallMemory::checked_span(const char* name, const void* data, const 
   return span;
 }
 
-void CallMemory::add_tensor(const char* name, Access access, const void* data, const Strides& strides,
+void CallMemory::add_tensor(const char* name, Access access, const void* data, DataType type, const Strides& strides,
                             std::int64_t last_run) {
+  const auto element = static_cast<std::int64_t>(size_of(type));
   const bool is_dense = (strides.batch | strides.channel | strides.position) == 0;
-  const auto span = static_cast<std::uintptr_t>(is_dense ? dense_bytes_ : checked_span(name, data, strides));
+  const auto span =
+      static_cast<std::uintptr_t>(is_dense ? dense_elements_ * element : checked_span(name, data, element, strides));
   const auto begin = reinterpret_cast<std::uintptr_t>(data);
   if (span > address_limit || begin > address_limit - span) reject_size(name, data, strides);
-  if (dense_bytes_ == 0) return;
+  if (dense_elements_ == 0) return;
   if (data == nullptr) reject_null(name);
-  const auto untouched = static_cast<std::uintptr_t>((nesting_.run - last_run) * element_bytes);
-  add(name, access, begin, begin + span - untouched, &strides, last_run);
+  const auto untouched = static_cast<std::uintptr_t>((nesting_.run - last_run) * element);
+  add(name, access, begin, begin + span - untouched, &strides, element, last_run);
 }
 
 void CallMemory::add_array(const char* name, Access access, const void* data, std::size_t bytes, Presence presence) {
@@ -170,11 +168,11 @@ void CallMemory::add_array(const char* name, Access access, const void* data, st
   }
   const auto begin = reinterpret_cast<std::uintptr_t>(data);
   if (bytes > address_limit || begin > address_limit - bytes) reject_array_size(name, data, bytes);
-  add(name, access, begin, begin + bytes, nullptr, 0);
+  add(name, access, begin, begin + bytes, nullptr, 1, 0);
 }
 
 void CallMemory::add(const char* name, Access access, std::uintptr_t begin, std::uintptr_t end, const Strides* strides,
-                     std::int64_t last_run) {
+                     std::int64_t element, std::int64_t last_run) {
   // Field by field: a copy of the whole would wait for these very stores.
   Region& region = regions_[count_];
   region.name = name;
@@ -182,6 +180,7 @@ void CallMemory::add(const char* name, Access access, std::uintptr_t begin, std:
   region.begin = begin;
   region.end = end;
   region.strides = strides;
+  region.element = element;
   region.last_run = last_run;
   for (int i = 0; i < count_; ++i) {
     if (begin < regions_[i].end && regions_[i].begin < end) require_separate(region, regions_[i]);
@@ -193,7 +192,7 @@ Footprint CallMemory::footprint(const Region& region) const {
   const auto* data = reinterpret_cast<const void*>(region.begin);
   if (region.strides == nullptr) return array_footprint(data, region.end - region.begin);
   const Strides strides = resolve_strides(problem_.layout, nesting_, *region.strides);
-  return tensor_footprint(data, nesting_, strides, region.last_run);
+  return tensor_footprint(data, region.element, nesting_, strides, region.last_run);
 }
 
 void CallMemory::require_separate(const Region& added, const Region& earlier) const {
@@ -201,7 +200,9 @@ void CallMemory::require_separate(const Region& added, const Region& earlier) co
   const Footprint of_added = footprint(added);
   const Footprint of_earlier = footprint(earlier);
   const bool tensors = added.strides != nullptr && earlier.strides != nullptr;
-  const bool equal = tensors && added.begin == earlier.begin && of_added.pitches == of_earlier.pitches;
+  const bool in_place = tensors && !(added.is_written && earlier.is_written);
+  const bool equal = in_place && added.begin == earlier.begin && added.element == earlier.element &&
+                     of_added.pitches == of_earlier.pitches;
   if (equal || !overlap(of_added, of_earlier)) return;
   if (added.is_written) reject_overlap(added, earlier);
   reject_overlap(earlier, added);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "arena.hpp"
 #include "passes.hpp"
 
 namespace xbn::internal {
@@ -11,17 +12,6 @@ namespace {
 using kernels::Affine;
 using kernels::GradientAffine;
 using kernels::Store;
-
-// Calls work(slabs, first, last, threads) for ranges of slabs: concurrently with one thread each, or once with all.
-template <class Work>
-void for_each_range_of_slabs(const Executor& executor, const Problem& problem, const Schedule& schedule,
-                             const Work& work) {
-  const Groups slabs({0, problem.channels}, schedule.slab_channels);
-  const Index outer_threads = schedule.private_slabs ? schedule.threads : 1;
-  const Index inner_threads = schedule.private_slabs ? 1 : schedule.threads;
-  parallel_ranges(executor, outer_threads, slabs.count(),
-                  [&](Index first, Index last) { work(slabs, first, last, inner_threads); });
-}
 
 bool same_memory(const TensorIn& a, const TensorOut& b) { return a.data == b.data; }
 
@@ -44,26 +34,6 @@ void work_through(const Groups& slabs, Index first, Index last, bool overlapped,
 Store store_for(const Problem& problem, const CacheSizes& caches, const Traffic& traffic, bool in_place) {
   return !in_place && worth_streaming(problem, caches, traffic) ? Store::streaming : Store::ordinary;
 }
-
-// Hands out arrays of one piece of memory, each aligned to a cache line.
-class Arena {
- public:
-  explicit Arena(void* memory) : address_(reinterpret_cast<std::uintptr_t>(memory)) {}
-
-  template <class T>
-  T* take(Index count) {
-    constexpr std::uintptr_t kLine = 64;
-    address_ = (address_ + kLine - 1) / kLine * kLine;
-    T* result = reinterpret_cast<T*>(address_);
-    address_ += static_cast<std::uintptr_t>(count) * sizeof(T);
-    return result;
-  }
-
-  std::uintptr_t address() const { return address_; }
-
- private:
-  std::uintptr_t address_;
-};
 
 ForwardScratch take_forward(const Problem& problem, const Tiling& tiling, Arena& arena) {
   const Index partial = problem.channels * tiling.chunks;

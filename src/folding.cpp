@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "call_memory.hpp"
@@ -113,6 +114,36 @@ void fold_mean_scale_shift(const FoldedSource& source, float* mean, float* scale
     mean[c] = source.mean[c];
     scale[c] = static_cast<float>(scale_of(source, c));
     shift[c] = static_cast<float>(beta_of(source, c));
+  }
+}
+
+namespace {
+
+void require_quantisation(const char* argument, const Quantisation& quantisation) {
+  if (quantisation.scale > 0 && quantisation.scale <= std::numeric_limits<double>::max()) return;
+  reject(std::string(argument) + ".scale", "be finite and more than 0", to_text(quantisation.scale));
+}
+
+}  // namespace
+
+void fold_quantisation(const FoldedSource& source, const Quantisation& from, const Quantisation& to, float* mean,
+                       float* scale, float* shift) {
+  const Problem problem = checked_problem(source);
+  require_quantisation("from", from);
+  require_quantisation("to", to);
+  CallMemory memory(problem);
+  read_source(memory, source);
+  memory.written("mean", mean);
+  memory.written("scale", scale);
+  memory.written("shift", shift);
+  for (std::int64_t c = 0; c < source.channels; ++c) {
+    // q * from.scale - from.scale * zero_point - mean = from.scale * (q - integer_mean)
+    const double integer_mean = double{source.mean[c]} / from.scale + from.zero_point;
+    const double slope = scale_of(source, c) * from.scale / to.scale;
+    mean[c] = static_cast<float>(integer_mean);
+    const double lost = integer_mean - double{mean[c]};
+    scale[c] = static_cast<float>(slope);
+    shift[c] = static_cast<float>(beta_of(source, c) / to.scale + to.zero_point - lost * slope);
   }
 }
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "errors.hpp"
-#include "kernels/kernel_table.hpp"
+#include "kernels/fused_table.hpp"
 
 namespace xbn {
 namespace {
@@ -41,19 +41,20 @@ const Processor& processor() {
 }
 
 // Each lists what g++ and clang++ may use under the flags that CMakeLists.txt gives to that instruction set's kernels,
-// which is more than the flags name: AVX2 brings SSE4.2 and POPCNT, and clang++'s AVX-512 brings F16C.
+// which is more than the flags name: AVX2 brings SSE4.2 and POPCNT.
 bool is_sse2_supported() { return true; }
 
 bool is_avx2_supported() {
   constexpr std::uint32_t sse_and_avx_registers = 0x06;
-  return processor().has(bit_SSE3 | bit_SSSE3 | bit_SSE4_1 | bit_SSE4_2 | bit_POPCNT | bit_OSXSAVE | bit_AVX | bit_FMA,
-                         bit_AVX2, sse_and_avx_registers);
+  return processor().has(
+      bit_SSE3 | bit_SSSE3 | bit_SSE4_1 | bit_SSE4_2 | bit_POPCNT | bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C,
+      bit_AVX2, sse_and_avx_registers);
 }
 
 bool is_avx512_supported() {
   constexpr std::uint32_t mask_and_zmm_registers = 0xe0;
   return is_avx2_supported() &&
-         processor().has(bit_F16C, bit_AVX512F | bit_AVX512BW | bit_AVX512CD | bit_AVX512DQ | bit_AVX512VL,
+         processor().has(0, bit_AVX512F | bit_AVX512BW | bit_AVX512CD | bit_AVX512DQ | bit_AVX512VL,
                          mask_and_zmm_registers);
 }
 
@@ -62,13 +63,14 @@ struct Row {
   std::string_view name;
   bool (*is_supported)();
   const kernels::KernelTable* table;
+  const kernels::FusedTables* fused;
 };
 
 // Oldest first.
 constexpr std::array rows = {
-    Row{Isa::sse2, "sse2", is_sse2_supported, &kernels::sse2_table},
-    Row{Isa::avx2, "avx2", is_avx2_supported, &kernels::avx2_table},
-    Row{Isa::avx512, "avx512", is_avx512_supported, &kernels::avx512_table},
+    Row{Isa::sse2, "sse2", is_sse2_supported, &kernels::sse2_table, &kernels::sse2_fused},
+    Row{Isa::avx2, "avx2", is_avx2_supported, &kernels::avx2_table, &kernels::avx2_fused},
+    Row{Isa::avx512, "avx512", is_avx512_supported, &kernels::avx512_table, &kernels::avx512_fused},
 };
 
 const Row* find(std::string_view isa_name) {
@@ -147,6 +149,8 @@ void force_isa(std::optional<Isa> isa) {
 namespace internal {
 
 const kernels::KernelTable& kernel_table(Isa isa) { return *row_of(isa).table; }
+
+const kernels::FusedTables& fused_tables(Isa isa) { return *row_of(isa).fused; }
 
 }  // namespace internal
 }  // namespace xbn

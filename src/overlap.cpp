@@ -105,8 +105,8 @@ Footprint array_footprint(const void* data, std::size_t bytes) {
   return {begin, begin + bytes, {1, 1, 1}, {0, 0, 0}, run, run};
 }
 
-Footprint tensor_footprint(const void* data, const Nesting& nesting, const Strides& strides, std::int64_t last_run) {
-  constexpr std::int64_t element = sizeof(float);
+Footprint tensor_footprint(const void* data, std::int64_t element, const Nesting& nesting, const Strides& strides,
+                           std::int64_t last_run) {
   const auto begin = reinterpret_cast<std::uintptr_t>(data);
   if (nesting.run == 0 || nesting.positions == 0 || nesting.planes == 0 || nesting.batch == 0) {
     return array_footprint(nullptr, 0);

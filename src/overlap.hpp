@@ -28,8 +28,9 @@ struct Footprint {
 /// A contiguous array below address_limit; null is nothing touched.
 Footprint array_footprint(const void* data, std::size_t bytes);
 
-/// A tensor of floats with resolved strides, below address_limit. `last_run` in elements.
-Footprint tensor_footprint(const void* data, const Nesting& nesting, const Strides& strides, std::int64_t last_run);
+/// A tensor with resolved strides, below address_limit. `last_run` in elements, `element` bytes each.
+Footprint tensor_footprint(const void* data, std::int64_t element, const Nesting& nesting, const Strides& strides,
+                           std::int64_t last_run);
 
 inline bool ranges_overlap(const Footprint& a, const Footprint& b) { return a.begin < b.end && b.begin < a.end; }
 

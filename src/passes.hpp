@@ -6,6 +6,7 @@
 
 #include "channel_offset.hpp"
 #include "driver.hpp"
+#include "loops.hpp"
 
 namespace xbn::internal {
 
@@ -13,51 +14,6 @@ using kernels::GradientSumsOut;
 using kernels::kMaxLanes;
 using kernels::MomentsOut;
 using kernels::Store;
-
-// A thread's share of [0, count): contiguous, so that the same elements come to the same thread in every loop of a
-// call.
-template <class Body>
-void parallel_ranges(const Executor& executor, Index threads, Index count, const Body& body) {
-  if (threads <= 1 || count <= 1) return body(Index{0}, count);
-  struct Context {
-    const Body& body;
-    Index count;
-    Index shares;
-  } context{body, count, std::min(threads, count)};
-  executor.run(
-      context.shares,
-      [](void* erased, std::int64_t share) {
-        const Context& of = *static_cast<const Context*>(erased);
-        of.body(of.count * share / of.shares, of.count * (share + 1) / of.shares);
-      },
-      &context);
-}
-
-// The channels of a slab in the groups of which tiles are made. A group does not span channel blocks.
-class Groups {
- public:
-  Groups(ChannelRange channels, Index size) : channels_(channels), size_(size) {}
-  Index count() const { return (channels_.count + size_ - 1) / size_; }
-  ChannelRange operator[](Index index) const {
-    const Index first = index * size_;
-    return {channels_.first + first, std::min(size_, channels_.count - first)};
-  }
-
- private:
-  ChannelRange channels_;
-  Index size_;
-};
-
-// Units of a slab in the order of memory: groups of planes or blocks lie far apart, groups of a row side by side.
-struct Units {
-  Index groups;
-  Index parts;
-  bool groups_side_by_side;
-
-  Index count() const { return groups * parts; }
-  Index group(Index unit) const { return groups_side_by_side ? unit % groups : unit / parts; }
-  Index part(Index unit) const { return groups_side_by_side ? unit / groups : unit % parts; }
-};
 
 // Merging costs a channel and chunk; below this many, a loop of its own costs more.
 inline constexpr Index kMergesPerThread = 8192;

@@ -41,8 +41,8 @@ constexpr Index kPieceOfImages = 16;
 Index divide_up(Index a, Index b) { return (a + b - 1) / b; }
 Index round_up(Index a, Index b) { return divide_up(a, b) * b; }
 
-Index channel_bytes(const Problem& problem) {
-  return problem.batch * problem.spatial * static_cast<Index>(sizeof(float));
+Index channel_bytes(const Problem& problem, const Traffic& traffic) {
+  return problem.batch * problem.spatial * traffic.element;
 }
 
 bool balanced(Index units, Index threads) {
@@ -69,11 +69,24 @@ void tile_planes(Tiling& tiling, const Problem& problem, Index tile_length, Inde
   tiling.tiles = divide_up(problem.batch, tiling.planes_per_tile) * tiling.segments;
 }
 
+Index fold_of(const Problem& problem) {
+  const Index fold = problem.channels < kLanes ? kLanes / std::gcd(problem.channels, kLanes) : 1;
+  return problem.batch * problem.spatial < fold ? 1 : fold;
+}
+
+Index rows_of_tile(const Problem& problem, Index fold) {
+  return round_up(std::max(kRowsTile, kRowsTileElements / problem.channels), kBlockRows * fold);
+}
+
 void tile_rows(Tiling& tiling, const Problem& problem) {
-  tiling.fold = problem.channels < kLanes ? kLanes / std::gcd(problem.channels, kLanes) : 1;
-  if (problem.batch * problem.spatial < tiling.fold) tiling.fold = 1;
-  tiling.rows_per_tile = round_up(std::max(kRowsTile, kRowsTileElements / problem.channels), kBlockRows * tiling.fold);
+  tiling.fold = fold_of(problem);
+  tiling.rows_per_tile = rows_of_tile(problem, tiling.fold);
   tiling.tiles = divide_up(problem.batch * problem.spatial, tiling.rows_per_tile);
+}
+
+void gather_chunks(Tiling& tiling) {
+  tiling.tiles_per_chunk = std::max<Index>(1, divide_up(tiling.tiles, kMaxChunks));
+  tiling.chunks = divide_up(tiling.tiles, tiling.tiles_per_chunk);
 }
 
 Family family_of(const Problem& problem) {
@@ -93,8 +106,30 @@ Tiling make_tiling(const Problem& problem) {
   } else {
     tile_rows(tiling, problem);
   }
-  tiling.tiles_per_chunk = std::max<Index>(1, divide_up(tiling.tiles, kMaxChunks));
-  tiling.chunks = divide_up(tiling.tiles, tiling.tiles_per_chunk);
+  gather_chunks(tiling);
+  return tiling;
+}
+
+Tiling make_fused_tiling(const Problem& problem) {
+  Tiling tiling{};
+  tiling.fold = 1;
+  if (channel_block(problem.layout) > 1) {
+    tiling.family = Family::blocked;
+    tile_planes(tiling, problem, kRowsTileElements / channel_block(problem.layout), 2 * kBlockRows);
+  } else if (problem.layout == Layout::ncx) {
+    tiling.family = Family::planar;
+    tile_planes(tiling, problem, kPlanarTile, kLanes * kBlockRows);
+  } else {
+    tiling.family = Family::interleaved;
+    tiling.fold = fold_of(problem);
+    tile_planes(tiling, problem, rows_of_tile(problem, tiling.fold), kBlockRows * tiling.fold);
+  }
+  if (problem.weights) {
+    tiling.planes_per_tile = 1;
+    tiling.tiles = problem.batch * tiling.segments;
+  }
+  tiling.rows_per_tile = tiling.planes_per_tile * tiling.segment_length;
+  gather_chunks(tiling);
   return tiling;
 }
 
@@ -108,7 +143,7 @@ Index channels_in_run(const Problem& problem, Index plane, Index bytes) {
 void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tiling, const CacheSizes& caches,
                   const Traffic& traffic) {
   const Index block = channel_block(problem.layout);
-  const Index plane = std::max<Index>(1, problem.spatial * block * static_cast<Index>(sizeof(float)));
+  const Index plane = std::max<Index>(1, problem.spatial * block * traffic.element);
   schedule.overlapped = plane >= kOverlapPlane && (traffic.reads > 1 || worth_streaming(problem, caches, traffic));
   // Planes of part of a cache line: as many as end on the border of one.
   const bool small_planes = tiling.family == Family::planar && plane < kLeastRun;
@@ -120,7 +155,7 @@ void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tili
   const Index most = in_granules(channels_in_run(problem, plane, kLongRun));
 
   const Index threads = schedule.threads;
-  const Index read_channel = std::max<Index>(1, channel_bytes(problem) * traffic.reads);
+  const Index read_channel = std::max<Index>(1, channel_bytes(problem, traffic) * traffic.reads);
   // Where the cache holds one slab but not two, the second is worth less than the first.
   const Index in_cache = static_cast<Index>(caches.shared_bytes) * 3 / 4 / read_channel;
   if (in_cache >= least && in_cache < 2 * least) schedule.overlapped = false;
@@ -158,10 +193,11 @@ void choose_groups(Schedule& schedule, const Problem& problem, const Tiling& til
 }
 
 // As many tiles as make long streams while each thread still has some pieces.
-Index tiles_per_piece(const Problem& problem, const Tiling& tiling, Index groups, Index sharers) {
+Index tiles_per_piece(const Problem& problem, const Tiling& tiling, const Traffic& traffic, Index groups,
+                      Index sharers) {
   const Index most = tiling.tiles * groups / (4 * sharers);
   if (tiling.family == Family::interleaved) {
-    const Index tile_bytes = tiling.rows_per_tile * problem.channels * static_cast<Index>(sizeof(float));
+    const Index tile_bytes = tiling.rows_per_tile * problem.channels * traffic.element;
     return std::max<Index>(1, std::min(kPieceOfRows / tile_bytes, most));
   }
   if (tiling.family == Family::planar) return 1;
@@ -173,7 +209,7 @@ Index tiles_per_piece(const Problem& problem, const Tiling& tiling, Index groups
 
 Schedule make_schedule(const Problem& problem, const Tiling& tiling, const CacheSizes& caches, const Traffic& traffic,
                        int concurrency) {
-  const Index bytes = channel_bytes(problem) * problem.channels * (traffic.reads + (traffic.writes ? 1 : 0));
+  const Index bytes = channel_bytes(problem, traffic) * problem.channels * (traffic.reads + (traffic.writes ? 1 : 0));
   const bool slabs = traffic.two_passes && tiling.family != Family::interleaved;
   const Index bytes_per_thread = slabs ? kBytesPerThreadOfSlabs : kBytesPerThread;
   const Index threads = std::clamp<Index>(bytes / bytes_per_thread, 1, std::max(concurrency, 1));
@@ -189,12 +225,12 @@ Schedule make_schedule(const Problem& problem, const Tiling& tiling, const Cache
   const Index groups = divide_up(schedule.slab_channels, schedule.apply_group_channels);
   const Index units = std::max<Index>(1, groups * tiling.tiles);
   schedule.pieces_per_tile = sharers == 1 ? 1 : std::clamp<Index>(divide_up(4 * sharers, units), 1, 64);
-  schedule.tiles_per_piece = tiles_per_piece(problem, tiling, groups, sharers);
+  schedule.tiles_per_piece = tiles_per_piece(problem, tiling, traffic, groups, sharers);
   return schedule;
 }
 
 bool worth_streaming(const Problem& problem, const CacheSizes& caches, const Traffic& traffic) {
-  const Index bytes = channel_bytes(problem) * problem.channels * (traffic.reads + 1);
+  const Index bytes = channel_bytes(problem, traffic) * problem.channels * (traffic.reads + 1);
   return bytes > static_cast<Index>(caches.shared_bytes) * 3 / 4;
 }
 

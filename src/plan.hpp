@@ -38,6 +38,9 @@ inline constexpr Index kMaxChunks = 256;
 
 Tiling make_tiling(const Problem& problem);
 
+// That of problems that are not plain: planes of rows too, so that every tile belongs to whole samples, or to one.
+Tiling make_fused_tiling(const Problem& problem);
+
 // Which channels are worked on together, by how many threads.
 struct Schedule {
   int threads;
@@ -61,6 +64,7 @@ struct Traffic {
   Index reads;      // tensors that are read
   bool two_passes;  // everything that is read is read twice
   bool writes;      // a tensor is written
+  Index element = sizeof(float);
 };
 
 Schedule make_schedule(const Problem& problem, const Tiling& tiling, const CacheSizes& caches, const Traffic& traffic,

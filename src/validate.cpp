@@ -1,226 +1,237 @@
 #include "validate.hpp"
 
-#include <array>
+#include <cmath>
 #include <limits>
 #include <string>
 
 #include "call_memory.hpp"
-#include "errors.hpp"
-#include "nesting.hpp"
+#include "requirements.hpp"
 
 namespace xbn::internal {
 namespace {
 
-constexpr std::int64_t max_int64 = std::numeric_limits<std::int64_t>::max();
+// What the fusions of a call need of its arguments, whichever call it is.
+class Fusions {
+ public:
+  Fusions(const Problem& problem, CallMemory& memory) : problem_(problem), memory_(memory) {}
 
-void require_statistics(Statistics statistics) {
-  if (statistics == Statistics::batch || statistics == Statistics::given) return;
-  reject("statistics", "be batch or given", to_text(static_cast<std::int64_t>(statistics)));
-}
-
-void require_null(const char* name, const void* pointer, const char* condition) {
-  if (pointer != nullptr) reject(name, std::string("be null where ") + condition, "not null");
-}
-
-void require_count(const char* name, std::int64_t count, std::int64_t least) {
-  if (count < least) reject(name, "be at least " + to_text(least), to_text(count));
-}
-
-void require_sum(std::int64_t into, std::int64_t from) {
-  require_count("into.count", into, 0);
-  require_count("from.count", from, 0);
-  if (from > max_int64 - into) {
-    reject("from.count", "be at most " + to_text(max_int64 - into) + ", to be added to into.count", to_text(from));
+  template <class Real>
+  void types(const char* args) const {
+    constexpr bool wide = sizeof(Real) == sizeof(double);
+    if (wide == (problem_.source == DataType::f64)) return;
+    reject("args",
+           std::string("be ") + args + (wide ? "" : "64") + " where the problem's types are " +
+               std::string(name(problem_.source)) + " and " + std::string(name(problem_.destination)),
+           std::string(args) + (wide ? "64" : ""));
   }
-}
 
-// Three outputs that are only useful together.
-void written_together(CallMemory& memory, std::array<const char*, 3> names, std::array<const float*, 3> arrays) {
-  if (arrays[0] == nullptr && arrays[1] == nullptr && arrays[2] == nullptr) return;
-  for (std::size_t i = 0; i < 3; ++i) memory.written(names[i], arrays[i]);
+  void trains(const char* call) const {
+    const DataType types[] = {problem_.source, problem_.destination};
+    const char* const names[] = {"problem.source", "problem.destination"};
+    for (int i = 0; i < 2; ++i) {
+      if (types[i] != DataType::s8 && types[i] != DataType::u8) continue;
+      reject(names[i], std::string("be one of f32, f64, bf16, f16 for ") + call, name(types[i]));
+    }
+  }
+
+  void residual(const Input& residual) {
+    if (problem_.residual) {
+      memory_.read_tensor("residual", residual, problem_.destination);
+    } else {
+      require_null("residual", residual.data, "problem.residual is false");
+    }
+  }
+
+  void only_with_relu(const void* mask) const {
+    if (problem_.activation.kind != ActivationKind::relu) require_null("mask", mask, "the activation is not relu");
+  }
+
+  void written_mask(std::uint8_t* mask) {
+    only_with_relu(mask);
+    memory_.written_bytes("mask", mask, mask_bytes(problem_), Presence::optional);
+  }
+
+  void lengths(const std::int64_t* lengths) {
+    if (!problem_.lengths) return require_null("lengths", lengths, "problem.lengths is false");
+    memory_.read_bytes("lengths", lengths, static_cast<std::size_t>(problem_.batch) * sizeof *lengths);
+    for (std::int64_t n = 0; n < problem_.batch; ++n) {
+      if (lengths[n] < 0 || lengths[n] > problem_.spatial) {
+        reject("lengths[" + to_text(n) + "]", "be from 0 to " + to_text(problem_.spatial), to_text(lengths[n]));
+      }
+    }
+  }
+
+  template <class Real>
+  void weights(const Real* weights, const std::int64_t* lengths) {
+    if (problem_.weights) {
+      memory_.read_bytes("weights", weights, static_cast<std::size_t>(problem_.batch) * sizeof *weights);
+    } else {
+      require_null("weights", weights, "problem.weights is false");
+    }
+    bool any = false;
+    for (std::int64_t n = 0; n < problem_.batch; ++n) {
+      const double weight = weights != nullptr ? static_cast<double>(weights[n]) : 1;
+      if (!(weight >= 0 && weight <= std::numeric_limits<double>::max())) {
+        reject("weights[" + to_text(n) + "]", "be finite and at least 0", to_text(weight));
+      }
+      any = any || (weight > 0 && (lengths == nullptr || lengths[n] > 0));
+    }
+    if (any) return;
+    reject(weights != nullptr ? "weights" : "lengths", "leave at least one element for statistics over the batch",
+           "all zero");
+  }
+
+ private:
+  const Problem& problem_;
+  CallMemory& memory_;
+};
+
+// Only recovering x from y could fail where these are.
+template <class Real>
+void require_invertible(const Problem& problem, const BasicBackward<Real>& args) {
+  for (std::int64_t c = 0; c < problem.channels; ++c) {
+    const double gamma = args.gamma != nullptr ? static_cast<double>(args.gamma[c]) : 1;
+    const double beta = args.beta != nullptr ? static_cast<double>(args.beta[c]) : 0;
+    if (gamma == 0) {
+      reject("gamma[" + to_text(c) + "]", "not be 0 where backward recovers x from y", to_text(gamma));
+    }
+    if (std::fabs(beta) > 64 * std::fabs(gamma)) {
+      reject("beta[" + to_text(c) + "]",
+             "be at most 64 |gamma| = " + to_text(64 * std::fabs(gamma)) + " where backward recovers x from y",
+             to_text(beta));
+    }
+  }
 }
 
 }  // namespace
 
-void validate(const Problem& problem, const char* argument) {
-  const auto reject_member = [&](const char* member, const std::string& requirement, const std::string& found) {
-    reject(std::string(argument) + "." + member, requirement, found);
-  };
-  const auto require_least = [&](const char* member, std::int64_t found, std::int64_t least) {
-    if (found < least) reject_member(member, "be at least " + to_text(least), to_text(found));
-  };
-  if (problem.layout < Layout::nc || problem.layout > Layout::nCx16c) {
-    reject_member("layout", "be one of nc, ncx, nxc, nCx8c, nCx16c",
-                  to_text(static_cast<std::int64_t>(problem.layout)));
-  }
-  require_least("batch", problem.batch, 0);
-  require_least("channels", problem.channels, 1);
-  require_least("spatial", problem.spatial, 0);
-  if (problem.layout == Layout::nc && problem.spatial != 1) {
-    reject_member("spatial", "be 1 in layout nc", to_text(problem.spatial));
-  }
-  constexpr std::int64_t max_channels = max_int64 / std::int64_t{sizeof(double)};
-  if (problem.channels > max_channels) {
-    reject_member("channels", "be at most " + to_text(max_channels), to_text(problem.channels));
-  }
-  dense_elements(problem.layout, problem.batch, problem.channels, problem.spatial);
-  if (!(problem.epsilon >= 0 && problem.epsilon <= std::numeric_limits<double>::max())) {
-    reject_member("epsilon", "be finite and at least 0", to_text(problem.epsilon));
-  }
-  if (problem.epsilon_placement != EpsilonPlacement::inside_root &&
-      problem.epsilon_placement != EpsilonPlacement::outside_root) {
-    reject_member("epsilon_placement", "be inside_root or outside_root",
-                  to_text(static_cast<std::int64_t>(problem.epsilon_placement)));
-  }
-}
-
-void validate(const Problem& problem, const ForwardTraining& args, std::size_t scratch_bytes) {
+template <class Real>
+void validate(const Problem& problem, const BasicForwardTraining<Real>& args, std::size_t scratch_bytes) {
   if (problem.batch == 0 || problem.spatial == 0) {
     reject("problem.batch * problem.spatial", "be at least 1 for statistics over the batch",
            to_text(problem.batch) + " * " + to_text(problem.spatial));
   }
   CallMemory memory(problem);
-  memory.read_tensor("x", args.x);
-  memory.written_tensor("y", args.y);
+  Fusions fusions(problem, memory);
+  fusions.types<Real>("ForwardTraining");
+  fusions.trains("forward_training");
+  memory.read_tensor("x", args.x, problem.source);
+  fusions.residual(args.residual);
+  memory.written_tensor("y", args.y, problem.destination);
   memory.read("gamma", args.gamma, Presence::optional);
   memory.read("beta", args.beta, Presence::optional);
   memory.written("mean", args.mean);
   memory.written("variance", args.variance);
   memory.running(args.running);
+  if (problem.weights && args.running.mean != nullptr && args.running.update.estimate == VarianceEstimate::unbiased) {
+    reject("running.update.estimate", "be population with weights", "unbiased");
+  }
   memory.scratch(args.scratch, scratch_bytes);
+  fusions.written_mask(args.mask);
+  fusions.lengths(args.lengths);
+  fusions.weights(args.weights, args.lengths);
 }
 
-void validate(const Problem& problem, const ForwardInference& args, std::size_t scratch_bytes) {
+template <class Real>
+void validate(const Problem& problem, const BasicForwardInference<Real>& args, std::size_t scratch_bytes) {
   CallMemory memory(problem);
-  memory.read_tensor("x", args.x);
-  memory.written_tensor("y", args.y);
+  Fusions fusions(problem, memory);
+  fusions.types<Real>("ForwardInference");
+  memory.read_tensor("x", args.x, problem.source);
+  fusions.residual(args.residual);
+  memory.written_tensor("y", args.y, problem.destination);
   memory.read("gamma", args.gamma, Presence::optional);
   memory.read("beta", args.beta, Presence::optional);
   memory.read("mean", args.mean);
   memory.read("variance", args.variance);
   memory.scratch(args.scratch, scratch_bytes);
+  fusions.written_mask(args.mask);
+  fusions.lengths(args.lengths);
 }
 
-void validate(const Problem& problem, const ForwardFolded& args) {
+template <class Real>
+void validate(const Problem& problem, const BasicForwardFolded<Real>& args) {
   CallMemory memory(problem);
-  memory.read_tensor("x", args.x);
-  memory.written_tensor("y", args.y);
+  Fusions fusions(problem, memory);
+  fusions.types<Real>("ForwardFolded");
+  memory.read_tensor("x", args.x, problem.source);
+  fusions.residual(args.residual);
+  memory.written_tensor("y", args.y, problem.destination);
   memory.read("mean", args.mean, Presence::optional);
   memory.read("scale", args.scale);
   memory.read("shift", args.shift);
+  fusions.written_mask(args.mask);
+  fusions.lengths(args.lengths);
 }
 
-bool reads_x(const Backward& args) { return args.statistics == Statistics::batch || args.dgamma != nullptr; }
+template <class Real>
+bool differentiates(const Problem& problem, const BasicBackward<Real>& args) {
+  return problem.activation.kind != ActivationKind::none && args.mask == nullptr;
+}
 
-void validate(const Problem& problem, const Backward& args, std::size_t scratch_bytes) {
+template <class Real>
+bool reads_x(const Problem& problem, const BasicBackward<Real>& args) {
+  return args.statistics == Statistics::batch || args.dgamma != nullptr || differentiates(problem, args);
+}
+
+template <class Real>
+void validate(const Problem& problem, const BasicBackward<Real>& args, std::size_t scratch_bytes) {
   require_statistics(args.statistics);
   CallMemory memory(problem);
-  if (reads_x(args)) memory.read_tensor("x", args.x);
-  memory.read_tensor("dy", args.dy);
-  if (args.dx.data != nullptr) memory.written_tensor("dx", args.dx);
-  memory.read("gamma", args.gamma, Presence::optional);
-  if (reads_x(args)) memory.read("mean", args.mean);
-  memory.read("variance", args.variance);
-  memory.written("dgamma", args.dgamma, Presence::optional);
-  memory.written("dbeta", args.dbeta, Presence::optional);
-  memory.scratch(args.scratch, scratch_bytes);
-}
-
-void validate(const Problem& problem, const MomentsArgs& args, std::size_t scratch_bytes) {
-  if (args.moments == nullptr) reject("moments", "not be null", "null");
-  CallMemory memory(problem);
-  memory.read_tensor("x", args.x);
-  memory.written("moments.mean", args.moments->mean);
-  memory.written("moments.m2", args.moments->m2);
-  memory.scratch(args.scratch, scratch_bytes);
-}
-
-void validate(const Problem& problem, const Moments& into, const Moments& from) {
-  require_sum(into.count, from.count);
-  CallMemory memory(problem);
-  if (from.count > 0) {
-    memory.read("from.mean", from.mean);
-    memory.read("from.m2", from.m2);
+  Fusions fusions(problem, memory);
+  fusions.types<Real>("Backward");
+  fusions.trains("backward");
+  if (problem.backward_from_output) {
+    require_null("x", args.x.data, "problem.backward_from_output is true");
+    memory.read_tensor("y", args.y, problem.destination);
+  } else {
+    require_null("y", args.y.data, "problem.backward_from_output is false");
+    if (reads_x(problem, args)) memory.read_tensor("x", args.x, problem.source);
   }
-  memory.written("into.mean", into.mean);
-  memory.written("into.m2", into.m2);
-}
-
-void validate(const Problem& problem, const FinaliseArgs& args) {
-  if (args.moments == nullptr) reject("moments", "not be null", "null");
-  require_count("moments.count", args.moments->count, 1);
-  CallMemory memory(problem);
-  memory.read("moments.mean", args.moments->mean);
-  memory.read("moments.m2", args.moments->m2);
+  memory.read_tensor("dy", args.dy, problem.destination);
+  if (problem.residual && differentiates(problem, args)) {
+    fusions.residual(args.residual);
+  } else if (!problem.residual) {
+    fusions.residual(args.residual);
+    require_null("d_residual", args.d_residual.data, "problem.residual is false");
+  }
+  if (args.dx.data != nullptr) memory.written_tensor("dx", args.dx, problem.source);
+  if (args.d_residual.data != nullptr) memory.written_tensor("d_residual", args.d_residual, problem.destination);
   memory.read("gamma", args.gamma, Presence::optional);
   memory.read("beta", args.beta, Presence::optional);
-  memory.written("variance", args.variance, Presence::optional);
-  if (args.scale == nullptr && args.shift == nullptr) {
-    memory.written("mean", args.mean, Presence::optional);
-  } else {
-    written_together(memory, {"mean", "scale", "shift"}, {args.mean, args.scale, args.shift});
-  }
-  memory.running(args.running);
-}
-
-void validate(const Problem& problem, const GradientSumsArgs& args, std::size_t scratch_bytes) {
-  if (args.sums == nullptr) reject("sums", "not be null", "null");
-  CallMemory memory(problem);
-  memory.read_tensor("x", args.x);
-  memory.read_tensor("dy", args.dy);
-  memory.read("mean", args.mean);
-  memory.written("sums.dy", args.sums->dy);
-  memory.written("sums.dy_x", args.sums->dy_x);
-  memory.written("sums.x", args.sums->x);
-  memory.scratch(args.scratch, scratch_bytes);
-}
-
-void validate(const Problem& problem, const GradientSums& into, const GradientSums& from) {
-  require_sum(into.count, from.count);
-  CallMemory memory(problem);
-  if (from.count > 0) {
-    memory.read("from.dy", from.dy);
-    memory.read("from.dy_x", from.dy_x);
-    memory.read("from.x", from.x);
-  }
-  memory.written("into.dy", into.dy);
-  memory.written("into.dy_x", into.dy_x);
-  memory.written("into.x", into.x);
-}
-
-void validate(const Problem& problem, const FinaliseGradientArgs& args) {
-  require_statistics(args.statistics);
-  if (args.sums == nullptr) reject("sums", "not be null", "null");
-  require_count("sums.count", args.sums->count, 0);
-  CallMemory memory(problem);
-  if (args.sums->count > 0) {
-    memory.read("sums.dy", args.sums->dy);
-    memory.read("sums.dy_x", args.sums->dy_x);
-    memory.read("sums.x", args.sums->x);
-  }
-  memory.read("gamma", args.gamma, Presence::optional);
+  if (!problem.backward_from_output && reads_x(problem, args)) memory.read("mean", args.mean);
   memory.read("variance", args.variance);
   memory.written("dgamma", args.dgamma, Presence::optional);
   memory.written("dbeta", args.dbeta, Presence::optional);
-  written_together(memory, {"a", "b", "c"}, {args.a, args.b, args.c});
+  memory.scratch(args.scratch, scratch_bytes);
+  fusions.only_with_relu(args.mask);
+  memory.read_bytes("mask", args.mask, mask_bytes(problem), Presence::optional);
+  if (problem.backward_from_output) {
+    const bool saturates =
+        problem.activation.kind == ActivationKind::sigmoid || problem.activation.kind == ActivationKind::tanh;
+    memory.written("saturated", args.saturated, saturates ? Presence::required : Presence::optional);
+  } else {
+    require_null("saturated", args.saturated, "problem.backward_from_output is false");
+  }
+  fusions.lengths(args.lengths);
+  if (problem.batch > 0 && problem.spatial > 0 && args.statistics == Statistics::batch) {
+    fusions.weights(args.weights, args.lengths);
+  } else if (!problem.weights) {
+    require_null("weights", args.weights, "problem.weights is false");
+  }
+  if (problem.backward_from_output) require_invertible(problem, args);
 }
 
-void validate(const Problem& problem, const GradientApply& args) {
-  CallMemory memory(problem);
-  memory.read_tensor("dy", args.dy);
-  memory.read("a", args.a);
-  if (args.b == nullptr) {
-    require_null("x", args.x.data, "b is null");
-    require_null("mean", args.mean, "b is null");
-    require_null("c", args.c, "b is null");
-  } else {
-    memory.read_tensor("x", args.x);
-    memory.read("mean", args.mean);
-    memory.read("b", args.b);
-    memory.read("c", args.c);
-  }
-  memory.written_tensor("dx", args.dx);
-}
+template void validate(const Problem&, const ForwardTraining&, std::size_t);
+template void validate(const Problem&, const ForwardInference&, std::size_t);
+template void validate(const Problem&, const ForwardFolded&);
+template void validate(const Problem&, const Backward&, std::size_t);
+template bool reads_x(const Problem&, const Backward&);
+template void validate(const Problem&, const ForwardTraining64&, std::size_t);
+template void validate(const Problem&, const ForwardInference64&, std::size_t);
+template void validate(const Problem&, const ForwardFolded64&);
+template void validate(const Problem&, const Backward64&, std::size_t);
+template bool reads_x(const Problem&, const Backward64&);
 
 Strides resolve(const Problem& problem, const Strides& strides) {
   return resolve_strides(problem.layout, nesting(problem.layout, problem.batch, problem.channels, problem.spatial),

@@ -12,11 +12,15 @@ namespace xbn::internal {
 /// `argument` is what messages call the problem.
 void validate(const Problem& problem, const char* argument = "problem");
 
-/// From here on the problem is a valid one.
-void validate(const Problem& problem, const ForwardTraining& args, std::size_t scratch_bytes);
-void validate(const Problem& problem, const ForwardInference& args, std::size_t scratch_bytes);
-void validate(const Problem& problem, const ForwardFolded& args);
-void validate(const Problem& problem, const Backward& args, std::size_t scratch_bytes);
+/// From here on the problem is a valid one. `Real` is float or double.
+template <class Real>
+void validate(const Problem& problem, const BasicForwardTraining<Real>& args, std::size_t scratch_bytes);
+template <class Real>
+void validate(const Problem& problem, const BasicForwardInference<Real>& args, std::size_t scratch_bytes);
+template <class Real>
+void validate(const Problem& problem, const BasicForwardFolded<Real>& args);
+template <class Real>
+void validate(const Problem& problem, const BasicBackward<Real>& args, std::size_t scratch_bytes);
 
 void validate(const Problem& problem, const MomentsArgs& args, std::size_t scratch_bytes);
 void validate(const Problem& problem, const Moments& into, const Moments& from);
@@ -28,7 +32,13 @@ void validate(const Problem& problem, const FinaliseGradientArgs& args);
 void validate(const Problem& problem, const GradientApply& args);
 
 /// Whether backward reads x and mean; else both may be null.
-bool reads_x(const Backward& args);
+template <class Real>
+bool reads_x(const Problem& problem, const BasicBackward<Real>& args);
+
+/// Whether a problem is of f32 and has nothing fused to it.
+bool is_plain(const Problem& problem);
+
+std::size_t mask_bytes(const Problem& problem);
 
 /// A valid tensor's strides with every zero replaced by the dense distance, and likewise the stride of a dimension that
 /// has at most one element. Those that the layout fixes remain zero.

@@ -8,19 +8,6 @@ namespace {
 
 using namespace kernels;
 
-// Part `index` of `of` of [0, count), in multiples of `granule`.
-struct Part {
-  Index first;
-  Index count;
-};
-
-Part part(Index count, Index index, Index of, Index granule) {
-  const Index granules = (count + granule - 1) / granule;
-  const Index first = std::min(count, granules * index / of * granule);
-  const Index last = std::min(count, granules * (index + 1) / of * granule);
-  return {first, last - first};
-}
-
 template <class Planes, class Tensor>
 Planes planes_of(const Tensor& tensor, Index first_channel, Index first_plane, Index offset) {
   const Strides& strides = tensor.strides;
@@ -54,23 +41,6 @@ Index Walk::elements(Index tile) const {
   }
   const PlanesTile at = planes_tile({tile, 0, 1});
   return at.planes * at.length;
-}
-
-Walk::PlanesTile Walk::planes_tile(const Piece& piece) const {
-  const Index first_plane = piece.tile / tiling_.segments * tiling_.planes_per_tile;
-  if (piece.tiles > 1) {
-    const Index most = piece.tiles / tiling_.segments * tiling_.planes_per_tile;
-    return {first_plane, std::min(most, problem_.batch - first_plane), 0, problem_.spatial};
-  }
-  const Index planes = std::min(tiling_.planes_per_tile, problem_.batch - first_plane);
-  const Index offset = piece.tile % tiling_.segments * tiling_.segment_length;
-  const Index length = std::min(tiling_.segment_length, problem_.spatial - offset);
-  if (planes >= piece.of) {
-    const Part some = part(planes, piece.index, piece.of, 1);
-    return {first_plane + some.first, some.count, offset, length};
-  }
-  const Part some = part(length, piece.index, piece.of, kLanes);
-  return {first_plane, planes, offset + some.first, some.count};
 }
 
 PlanarSource Walk::planar(const TensorIn& tensor, ChannelRange group, const PlanesTile& tile) const {

@@ -5,21 +5,9 @@
 
 #include "kernels/kernel_table.hpp"
 #include "plan.hpp"
+#include "tiles.hpp"
 
 namespace xbn::internal {
-
-struct ChannelRange {
-  Index first;
-  Index count;
-};
-
-// A part of a tile, piece `index` of `of`; or `tiles` whole ones, of rows or of whole planes.
-struct Piece {
-  Index tile;
-  Index index;
-  Index of;
-  Index tiles = 1;
-};
 
 struct TensorIn {
   const float* data;
@@ -62,14 +50,7 @@ class Walk {
                                const kernels::GradientSumsOut& out) const;
 
  private:
-  struct PlanesTile {
-    Index first_plane;
-    Index planes;
-    Index offset;
-    Index length;
-  };
-
-  PlanesTile planes_tile(const Piece& piece) const;
+  PlanesTile planes_tile(const Piece& piece) const { return internal::planes_tile(problem_, tiling_, piece); }
   kernels::PlanarSource planar(const TensorIn& tensor, ChannelRange group, const PlanesTile& tile) const;
   kernels::PlanarDestination planar(const TensorOut& tensor, ChannelRange group, const PlanesTile& tile) const;
   kernels::RowsExtent rows_extent(ChannelRange group, const Piece& piece) const;

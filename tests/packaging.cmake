@@ -44,7 +44,7 @@ foreach(target IN LISTS targets)
   get_target_property(type ${target} TYPE)
   if(type STREQUAL OBJECT_LIBRARY AND target MATCHES "^xbn_(.*)$")
     add_test(NAME packaging.kernel_symbols.${CMAKE_MATCH_1}
-      COMMAND ${CMAKE_COMMAND} -DNM=${CMAKE_NM} -DISA=${CMAKE_MATCH_1} -DOBJECT=$<TARGET_OBJECTS:${target}>
+      COMMAND ${CMAKE_COMMAND} -DNM=${CMAKE_NM} -DISA=${CMAKE_MATCH_1} "-DOBJECTS=$<TARGET_OBJECTS:${target}>"
               -P ${CMAKE_CURRENT_SOURCE_DIR}/check_kernel_symbols.cmake)
   endif()
 endforeach()

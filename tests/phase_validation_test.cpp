@@ -14,6 +14,7 @@ namespace {
 
 using test::channels;
 using test::expect_refused;
+using test::floats;
 using test::message_of;
 using test::Setting;
 
@@ -54,7 +55,7 @@ TEST(PhaseValidation, OfMoments) {
        {[](C& c) { c.moments.m2 = nullptr; }, "moments.m2", "null"},
        {[](C& c) { c.moments.m2 = c.moments.mean + channels - 1; }, "moments.m2", "152 bytes after moments.mean"},
        {[](C& c) { c.args.x.data = reinterpret_cast<float*>(c.moments.mean); }, "moments.mean", "at x"},
-       {[](C& c) { c.args.scratch.data = const_cast<float*>(c.args.x.data); }, "scratch.data", "at x"},
+       {[](C& c) { c.args.scratch.data = floats(c.args.x); }, "scratch.data", "at x"},
        {[](C& c) { c.args.scratch.bytes = 3; }, "scratch.bytes", "3"}});
   EXPECT_EQ(message_of([&] { s.object.moments(legal.args); }), "moments must not be null, was null");
 }
@@ -167,7 +168,7 @@ TEST(PhaseValidation, OfGradientSums) {
        {[](C& c) { c.sums.x = nullptr; }, "sums.x", "null"},
        {[](C& c) { c.sums.x = c.sums.dy; }, "sums.x", "at sums.dy"},
        {[](C& c) { c.sums.x = reinterpret_cast<double*>(const_cast<float*>(c.args.mean)); }, "sums.x", "at mean"},
-       {[](C& c) { c.args.scratch.data = const_cast<float*>(c.args.dy.data); }, "scratch.data", "at dy"},
+       {[](C& c) { c.args.scratch.data = floats(c.args.dy); }, "scratch.data", "at dy"},
        {[](C& c) { c.args.scratch.bytes = 3; }, "scratch.bytes", "3"}});
   EXPECT_EQ(message_of([&] { s.object.gradient_sums(legal.args); }), "sums must not be null, was null");
 }
@@ -265,10 +266,10 @@ TEST(PhaseValidation, OfGradientApply) {
                      {[](A& a) { a.b = nullptr; }, "x", "not null"},
                      {[](A& a) { a.dx.strides.channel = 5; }, "dx.strides.channel", "5"},
                      {[](A& a) { a.dx.strides.position = 1; }, "dx.strides.position", "1"},
-                     {[](A& a) { a.mean = a.dx.data + 1; }, "dx", "4 bytes before mean"},
-                     {[](A& a) { a.a = a.dx.data; }, "dx", "at a"},
-                     {[](A& a) { a.b = a.dx.data; }, "dx", "at b"},
-                     {[](A& a) { a.c = a.dx.data; }, "dx", "at c"}});
+                     {[](A& a) { a.mean = floats(a.dx) + 1; }, "dx", "4 bytes before mean"},
+                     {[](A& a) { a.a = floats(a.dx); }, "dx", "at a"},
+                     {[](A& a) { a.b = floats(a.dx); }, "dx", "at b"},
+                     {[](A& a) { a.c = floats(a.dx); }, "dx", "at c"}});
   GradientApply scaling;
   scaling.dy = legal.dy;
   scaling.dx = legal.dx;
@@ -276,9 +277,9 @@ TEST(PhaseValidation, OfGradientApply) {
   expect_refused<A>(
       apply, scaling, s.arena,
       {{[&](A& a) { a.mean = legal.mean; }, "mean", "not null"}, {[&](A& a) { a.c = legal.c; }, "c", "not null"}});
-  scaling.dx = const_cast<float*>(scaling.dy.data);
+  scaling.dx = floats(scaling.dy);
   EXPECT_NO_THROW(apply(scaling));
-  legal.dx = const_cast<float*>(legal.x.data);
+  legal.dx = floats(legal.x);
   EXPECT_NO_THROW(apply(legal));
 }
 

@@ -14,6 +14,10 @@
 
 namespace xbn::test {
 
+/// The memory of a tensor of f32.
+inline float* floats(const Input& tensor) { return static_cast<float*>(const_cast<void*>(tensor.data)); }
+inline float* floats(const Output& tensor) { return static_cast<float*>(tensor.data); }
+
 /// One block of memory for all arguments of a call, which knows whether any of it was written.
 class Arena {
  public:

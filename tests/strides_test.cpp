@@ -94,11 +94,13 @@ class Concatenation {
         buffer_(layout, wide(), Pitch::dense, values_) {}
 
   Input input(std::int64_t first_channel) const {
-    return {buffer_.input().data + offset_of(layout_, strides_, 0, first_channel, 0), strides_};
+    return {static_cast<const float*>(buffer_.input().data) + offset_of(layout_, strides_, 0, first_channel, 0),
+            strides_};
   }
 
   Output output(std::int64_t first_channel) {
-    return {buffer_.output().data + offset_of(layout_, strides_, 0, first_channel, 0), strides_, false};
+    return {static_cast<float*>(buffer_.output().data) + offset_of(layout_, strides_, 0, first_channel, 0), strides_,
+            false};
   }
 
   /// What the slice from this channel on held at first.

@@ -20,6 +20,7 @@ using test::Arena;
 using test::batch;
 using test::channels;
 using test::expect_refused;
+using test::floats;
 using test::message_of;
 using test::Setting;
 using test::Spoiled;
@@ -194,13 +195,13 @@ TEST(Validation, OfForwardTraining) {
        {[](A& a) { a.mean = a.variance + channels - 1; }, "variance", "76 bytes before mean"},
        {[](A& a) { a.mean = const_cast<float*>(a.gamma) + 1; }, "mean", "4 bytes after gamma"},
        {[](A& a) { a.variance = const_cast<float*>(a.beta); }, "variance", "at beta"},
-       {[](A& a) { a.mean = a.y.data + 3; }, "mean", "12 bytes after y"},
+       {[](A& a) { a.mean = floats(a.y) + 3; }, "mean", "12 bytes after y"},
        {[&](A& a) { a.mean = x + 3; }, "mean", "12 bytes after x"},
        {[](A& a) { a.running.mean = a.mean; }, "running.mean", "at mean"},
        {[](A& a) { a.running.variance = a.running.mean; }, "running.variance", "at running.mean"},
-       {[](A& a) { a.gamma = a.y.data; }, "y", "at gamma"},
-       {[](A& a) { a.scratch.data = a.y.data; }, "scratch.data", "at y"},
-       {[](A& a) { a.scratch.data = const_cast<float*>(a.x.data); }, "scratch.data", "at x"},
+       {[](A& a) { a.gamma = floats(a.y); }, "y", "at gamma"},
+       {[](A& a) { a.scratch.data = floats(a.y); }, "scratch.data", "at y"},
+       {[](A& a) { a.scratch.data = floats(a.x); }, "scratch.data", "at x"},
        {[](A& a) { a.scratch.data = const_cast<float*>(a.beta); }, "scratch.data", "at beta"}});
   EXPECT_NO_THROW([&] {
     A args = legal;
@@ -244,10 +245,10 @@ TEST(Validation, OfForwardInference) {
                      {[](A& a) { a.mean = nullptr; }, "mean", "null"},
                      {[](A& a) { a.variance = nullptr; }, "variance", "null"},
                      {[](A& a) { a.scratch.bytes = 0; }, "scratch.bytes", "0"},
-                     {[](A& a) { a.gamma = a.y.data + 1; }, "y", "4 bytes before gamma"},
-                     {[](A& a) { a.beta = a.y.data + 1; }, "y", "4 bytes before beta"},
-                     {[](A& a) { a.mean = a.y.data + 1; }, "y", "4 bytes before mean"},
-                     {[](A& a) { a.variance = a.y.data + 1; }, "y", "4 bytes before variance"},
+                     {[](A& a) { a.gamma = floats(a.y) + 1; }, "y", "4 bytes before gamma"},
+                     {[](A& a) { a.beta = floats(a.y) + 1; }, "y", "4 bytes before beta"},
+                     {[](A& a) { a.mean = floats(a.y) + 1; }, "y", "4 bytes before mean"},
+                     {[](A& a) { a.variance = floats(a.y) + 1; }, "y", "4 bytes before variance"},
                      {[](A& a) { a.scratch.data = const_cast<float*>(a.mean); }, "scratch.data", "at mean"},
                      {[&](A& a) { a.y.data = x - 1; }, "y",
                       "4 bytes before x with strides {batch 120, channel 0, position 20}, x's being {batch 120, "
@@ -268,9 +269,9 @@ TEST(Validation, OfForwardFolded) {
                      {[](A& a) { a.y.data = nullptr; }, "y", "null"},
                      {[](A& a) { a.scale = nullptr; }, "scale", "null"},
                      {[](A& a) { a.shift = nullptr; }, "shift", "null"},
-                     {[](A& a) { a.mean = a.y.data; }, "y", "at mean"},
-                     {[](A& a) { a.scale = a.y.data; }, "y", "at scale"},
-                     {[](A& a) { a.shift = a.y.data; }, "y", "at shift"}});
+                     {[](A& a) { a.mean = floats(a.y); }, "y", "at mean"},
+                     {[](A& a) { a.scale = floats(a.y); }, "y", "at scale"},
+                     {[](A& a) { a.shift = floats(a.y); }, "y", "at shift"}});
 }
 
 struct BackwardSetting : Setting {
@@ -291,7 +292,7 @@ struct BackwardSetting : Setting {
 
 TEST(Validation, OfBackward) {
   BackwardSetting s;
-  const float* const x = s.legal.x.data;
+  const float* const x = floats(s.legal.x);
   using A = Backward;
   const std::string strides = "{batch 192, channel 96, position 16}";
   expect_refused<A>([&](const A& args) { s.object.backward(args); }, s.legal, s.arena,
@@ -306,26 +307,26 @@ TEST(Validation, OfBackward) {
                      {[](A& a) { a.dx.strides.position = 15; }, "dx.strides.position", "15"},
                      {[&](A& a) { a.dx.data = const_cast<float*>(x) + 1; }, "dx",
                       "4 bytes after x with strides " + strides + ", x's being " + strides},
-                     {[](A& a) { a.dx.data = const_cast<float*>(a.dy.data) - 1; }, "dx",
+                     {[](A& a) { a.dx.data = floats(a.dy) - 1; }, "dx",
                       "4 bytes before dy with strides " + strides + ", dy's being " + strides},
-                     {[](A& a) { a.gamma = a.dx.data; }, "dx", "at gamma"},
-                     {[](A& a) { a.mean = a.dx.data; }, "dx", "at mean"},
-                     {[](A& a) { a.variance = a.dx.data; }, "dx", "at variance"},
-                     {[](A& a) { a.dgamma = a.dx.data; }, "dgamma", "at dx"},
+                     {[](A& a) { a.gamma = floats(a.dx); }, "dx", "at gamma"},
+                     {[](A& a) { a.mean = floats(a.dx); }, "dx", "at mean"},
+                     {[](A& a) { a.variance = floats(a.dx); }, "dx", "at variance"},
+                     {[](A& a) { a.dgamma = floats(a.dx); }, "dgamma", "at dx"},
                      {[](A& a) { a.dgamma = const_cast<float*>(a.gamma); }, "dgamma", "at gamma"},
-                     {[](A& a) { a.dbeta = const_cast<float*>(a.dy.data); }, "dbeta", "at dy"},
+                     {[](A& a) { a.dbeta = floats(a.dy); }, "dbeta", "at dy"},
                      {[](A& a) { a.dbeta = a.dgamma; }, "dbeta", "at dgamma"},
                      {[](A& a) { a.scratch.data = a.dbeta; }, "scratch.data", "at dbeta"},
-                     {[](A& a) { a.scratch.data = const_cast<float*>(a.dy.data); }, "scratch.data", "at dy"}});
+                     {[](A& a) { a.scratch.data = floats(a.dy); }, "scratch.data", "at dy"}});
 }
 
 TEST(Validation, OfBackwardLetsDxBeDyOrX) {
   BackwardSetting s;
-  s.legal.dx = const_cast<float*>(s.legal.dy.data);
+  s.legal.dx = floats(s.legal.dy);
   EXPECT_NO_THROW(s.object.backward(s.legal));
-  s.legal.dx = const_cast<float*>(s.legal.x.data);
+  s.legal.dx = floats(s.legal.x);
   EXPECT_NO_THROW(s.object.backward(s.legal));
-  s.legal.dx = const_cast<float*>(s.legal.x.data);
+  s.legal.dx = floats(s.legal.x);
   s.legal.dy = s.legal.x;
   EXPECT_NO_THROW(s.object.backward(s.legal));
 }
@@ -339,7 +340,7 @@ TEST(Validation, OfBackwardNeedsXAndMeanWhereTheyAreRead) {
   s.legal.mean = nullptr;
   EXPECT_NO_THROW(s.object.backward(s.legal));
   // Nor may an x that is not read stand in the way of dx.
-  s.legal.x = Input(s.legal.dx.data + 1);
+  s.legal.x = Input(floats(s.legal.dx) + 1);
   EXPECT_NO_THROW(s.object.backward(s.legal));
   s.legal.dx = {};
   s.legal.dbeta = nullptr;

@@ -3,7 +3,10 @@
 /// What may follow the normalisation: y = f(z), z = gamma * (x - mean) / sqrt(variance + epsilon) + beta, plus a
 /// residual if there is one.
 
+#include <cstdint>
 #include <string_view>
+
+#include "xbn/types.hpp"
 
 namespace xbn {
 
@@ -20,8 +23,9 @@ enum class ActivationKind {
 /// The enumerator's own name, such as "leaky_relu".
 std::string_view name(ActivationKind kind);
 
-/// An activation and its parameter. A NaN in z is a NaN in y, whichever the activation. Derivatives are 0 where ReLU's z
-/// is <= 0 and 1 where it is NaN; leaky ReLU's is the slope where z <= 0; clipped ReLU's is 1 where 0 < z < bound.
+/// An activation and its parameter. A NaN in z is a NaN in y, whichever the activation. Derivatives are 0 where ReLU's
+/// z is <= 0; the slope where leaky ReLU's is; 0 where clipped ReLU's is, or is >= bound; else, and for NaN, these have
+/// 1. A gradient times a derivative of 0 that one of these has is 0, even if it is infinite or NaN.
 struct Activation {
   ActivationKind kind = ActivationKind::none;
   float slope = 0.01F;  ///< of leaky_relu: finite
@@ -34,5 +38,14 @@ struct Activation {
   static Activation tanh() { return {ActivationKind::tanh}; }
   static Activation silu() { return {ActivationKind::silu}; }
 };
+
+/// y = f(z) of `count` elements of type f32 or f64; y may be z. Sigmoid, tanh and SiLU are within 4 units in the last
+/// place of f(z), or of the least normal number where that is more. Results are equal bit by bit on every instruction
+/// set with fused multiply-add.
+void apply_activation(const Activation& activation, DataType type, const void* z, void* y, std::int64_t count);
+
+/// dz = dy * f'(z), likewise; dz may be z or dy.
+void activation_gradient(const Activation& activation, DataType type, const void* z, const void* dy, void* dz,
+                         std::int64_t count);
 
 }  // namespace xbn

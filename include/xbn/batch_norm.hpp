@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "xbn/activation.hpp"
 #include "xbn/executor.hpp"
 #include "xbn/isa.hpp"
 #include "xbn/tensor.hpp"
@@ -20,7 +21,8 @@ enum class EpsilonPlacement {
   outside_root,  ///< 1 / (sqrt(variance) + epsilon): the textbook form.
 };
 
-/// What an object is made for.
+/// What an object is made for: y = f(gamma * (x - mean) / sqrt(variance + epsilon) + beta + residual), f an activation.
+/// Which combinations there are, docs/types-and-fusions.md says; the constructor refuses the others by name.
 struct Problem {
   Layout layout = Layout::ncx;
   std::int64_t batch = 0;     ///< N >= 0
@@ -28,6 +30,21 @@ struct Problem {
   std::int64_t spatial = 1;   ///< the product of width, height and depth, >= 0; 1 in layout nc
   double epsilon = 1e-5;      ///< finite, >= 0
   EpsilonPlacement epsilon_placement = EpsilonPlacement::inside_root;
+
+  DataType source = DataType::f32;       ///< of x and dx
+  DataType destination = DataType::f32;  ///< of y, dy, residual and d_residual
+  Activation activation{};
+  bool residual = false;  ///< a tensor is added before the activation
+
+  /// Backward reads y in place of x, which is recovered through the inverse of activation and affine map, so that
+  /// training keeps one tensor and not two: S. Rota Bulo, L. Porzi, P. Kontschieder, "In-Place Activated BatchNorm",
+  /// 2018. The activation must have an inverse: none, leaky_relu with a slope > 0, sigmoid, tanh.
+  bool backward_from_output = false;
+
+  /// Samples are sequences of unequal length: each call is given `lengths`.
+  bool lengths = false;
+  /// Samples weigh differently in the statistics: each call that takes or differentiates them is given `weights`.
+  bool weights = false;
 };
 
 /// How an object does its work. The defaults suit; none changes a result.
@@ -61,44 +78,74 @@ struct RunningUpdate {
 };
 
 /// Running statistics to update, `channels` elements each; both pointers or neither. With one element a channel there
-/// is no unbiased variance, and the running one is left as it was.
-struct RunningStatistics {
-  float* mean = nullptr;
-  float* variance = nullptr;
+/// is no unbiased variance, and the running one is left as it was; with weights there is none at all, and it is
+/// refused.
+template <class Real>
+struct BasicRunningStatistics {
+  Real* mean = nullptr;
+  Real* variance = nullptr;
   RunningUpdate update{};
 };
 
 /// In every parameter struct: per-channel arrays have `channels` elements, in order, and may have any alignment. A null
 /// gamma is all ones, a null beta all zeros. Per-channel arrays that are written must overlap nothing else of the call.
 
-struct ForwardTraining {
+///
+/// What all calls share beyond that, each wherever its struct has it:
+/// - residual: required where the problem has one, else null. y may be residual.
+/// - mask, with ReLU only and optional: one bit an element, which backward reads in place of what it would have to
+///   compute; mask_bytes() of them. Bit i % 8 of byte i / 8 belongs to element i of its innermost run (a plane in ncx,
+///   a row of channels in nc and nxc, a row of a block in nCx8c and nCx16c); each run starts on a byte, runs follow
+///   each other in the order of a dense tensor. A bit is !(z <= 0), so that a NaN passes its gradient on; that of a pad
+///   lane, and of a position behind its sample's length, is 0.
+/// - lengths: `batch` numbers from 0 to `spatial`, required where the problem has them, else null. Positions from
+///   lengths[n] on take part in nothing: they are not read, and y, dx and d_residual become 0 there.
+/// - weights: `batch` numbers, finite, >= 0, one of them (with a length > 0) > 0: required where the problem has them,
+///   else null. mean = sum of w x / sum of w, variance alike. They affect the statistics alone: y and dx of every
+///   sample are written.
+
+/// `Real` is float, or double where the problem's types are f64; so it is of every struct below.
+template <class Real>
+struct BasicForwardTraining {
   Input x;
   Output y;  ///< may be x
-  const float* gamma = nullptr;
-  const float* beta = nullptr;
-  float* mean = nullptr;      ///< written: the batch mean
-  float* variance = nullptr;  ///< written: the batch variance, population
-  RunningStatistics running{};
+  const Real* gamma = nullptr;
+  const Real* beta = nullptr;
+  Real* mean = nullptr;      ///< written: the batch mean
+  Real* variance = nullptr;  ///< written: the batch variance, population
+  BasicRunningStatistics<Real> running{};
   Scratch scratch{};
+  Input residual{};
+  std::uint8_t* mask = nullptr;
+  const std::int64_t* lengths = nullptr;
+  const Real* weights = nullptr;
 };
 
-struct ForwardInference {
+template <class Real>
+struct BasicForwardInference {
   Input x;
   Output y;  ///< may be x
-  const float* gamma = nullptr;
-  const float* beta = nullptr;
-  const float* mean = nullptr;
-  const float* variance = nullptr;  ///< a negative one makes its channel NaN
+  const Real* gamma = nullptr;
+  const Real* beta = nullptr;
+  const Real* mean = nullptr;
+  const Real* variance = nullptr;  ///< a negative one makes its channel NaN
   Scratch scratch{};
+  Input residual{};
+  std::uint8_t* mask = nullptr;
+  const std::int64_t* lengths = nullptr;
 };
 
-/// y = (x - mean) * scale + shift, or y = x * scale + shift where mean is null. See xbn/folding.hpp.
-struct ForwardFolded {
+/// z = (x - mean) * scale + shift, or z = x * scale + shift where mean is null. See xbn/folding.hpp.
+template <class Real>
+struct BasicForwardFolded {
   Input x;
   Output y;  ///< may be x
-  const float* mean = nullptr;
-  const float* scale = nullptr;
-  const float* shift = nullptr;
+  const Real* mean = nullptr;
+  const Real* scale = nullptr;
+  const Real* shift = nullptr;
+  Input residual{};
+  std::uint8_t* mask = nullptr;
+  const std::int64_t* lengths = nullptr;
 };
 
 /// Where the mean and variance that backward is given came from.
@@ -107,24 +154,51 @@ enum class Statistics {
   given,  ///< constants (frozen batch norm): dx = gamma * dy / sqrt(variance + epsilon).
 };
 
-/// Any of dx, dgamma, dbeta may be null: it is then not computed. With given statistics x and mean are read only for
-/// dgamma, and may otherwise be null.
-struct Backward {
+/// Any of dx, dgamma, dbeta, d_residual may be null: it is then not computed. With given statistics x and mean are read
+/// only for dgamma and for the derivative of an activation without mask, and may otherwise be null. beta and residual
+/// are read for that derivative only, or with y; d_residual = dy * f'(z). From the output (backward_from_output), y is
+/// given and x and residual are null; gamma may have no 0 and no |beta| may be more than 64 |gamma|; with sigmoid and
+/// tanh, `saturated` is required.
+template <class Real>
+struct BasicBackward {
   Statistics statistics = Statistics::batch;
   Input x;
   Input dy;
-  const float* gamma = nullptr;
-  const float* mean = nullptr;
-  const float* variance = nullptr;
-  Output dx;  ///< may be dy or x
-  float* dgamma = nullptr;
-  float* dbeta = nullptr;
+  const Real* gamma = nullptr;
+  const Real* mean = nullptr;
+  const Real* variance = nullptr;
+  Output dx;  ///< may be dy or x, or y
+  Real* dgamma = nullptr;
+  Real* dbeta = nullptr;
   Scratch scratch{};
+  const Real* beta = nullptr;
+  Input residual{};
+  const std::uint8_t* mask = nullptr;  ///< as forward wrote it
+  Output d_residual{};                 ///< may be dy, if dx is another
+  Input y{};
+  /// Written, `channels` numbers: elements that the activation has saturated, so that what is recovered of them is off
+  /// by more than docs/types-and-fusions.md states.
+  std::int64_t* saturated = nullptr;
+  const std::int64_t* lengths = nullptr;
+  const Real* weights = nullptr;
 };
+
+using RunningStatistics = BasicRunningStatistics<float>;
+using ForwardTraining = BasicForwardTraining<float>;
+using ForwardInference = BasicForwardInference<float>;
+using ForwardFolded = BasicForwardFolded<float>;
+using Backward = BasicBackward<float>;
+
+using RunningStatistics64 = BasicRunningStatistics<double>;
+using ForwardTraining64 = BasicForwardTraining<double>;
+using ForwardInference64 = BasicForwardInference<double>;
+using ForwardFolded64 = BasicForwardFolded<double>;
+using Backward64 = BasicBackward<double>;
 
 /// The phases of which the whole operations are composed: moments -> merge -> finalise -> forward_folded, and
 /// gradient_sums -> merge -> finalise -> gradient_apply. Use them where the statistics cross the borders of one call:
-/// synchronized batch norm (merge what other ranks send), ghost batch norm, accumulation over micro-batches.
+/// synchronized batch norm (merge what other ranks send), ghost batch norm, accumulation over micro-batches. They are
+/// for f32 tensors, without activation, residual, lengths and weights; an object made for these refuses them.
 
 /// Count, mean and sum of squared deviations of some elements of each channel. T. F. Chan, G. H. Golub, R. J. LeVeque,
 /// "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979.
@@ -214,11 +288,20 @@ class BatchNorm {
   /// What any call of this object needs at most; the same for any number of threads.
   std::size_t scratch_bytes() const;
 
+  /// Bytes of a mask.
+  std::size_t mask_bytes() const;
+
   /// One element a channel is legal: variance 0, so y = beta.
   void forward_training(const ForwardTraining& args) const;
   void forward_inference(const ForwardInference& args) const;
   void forward_folded(const ForwardFolded& args) const;
   void backward(const Backward& args) const;
+
+  /// The same where both types are f64; each kind of struct is refused where the other is meant.
+  void forward_training(const ForwardTraining64& args) const;
+  void forward_inference(const ForwardInference64& args) const;
+  void forward_folded(const ForwardFolded64& args) const;
+  void backward(const Backward64& args) const;
 
   void moments(const MomentsArgs& args) const;
   /// Takes `from` into `into`. The order of merges determines the last bits.

@@ -28,6 +28,19 @@ void fold_scale_shift(const FoldedSource& source, float* scale, float* shift);
 /// copied here so that the three can be kept together.
 void fold_mean_scale_shift(const FoldedSource& source, float* mean, float* scale, float* shift);
 
+/// What an integer of a quantised tensor stands for: real = scale * (integer - zero_point).
+struct Quantisation {
+  double scale = 1;  ///< finite, > 0
+  std::int32_t zero_point = 0;
+};
+
+/// Three numbers a channel for a forward_folded from and to integers: (q - mean) * scale + shift, rounded and saturated
+/// by the call, is the integer that stands for batch norm of what q stands for. Either side may be f32: then its
+/// quantisation is the default. Computed in double, rounded once. An activation follows in terms of the destination's
+/// integers before rounding: ReLU wants a zero_point of 0 there, a clipped ReLU its bound divided by the scale.
+void fold_quantisation(const FoldedSource& source, const Quantisation& from, const Quantisation& to, float* mean,
+                       float* scale, float* shift);
+
 /// How the weights of a convolution lie.
 enum class WeightsLayout {
   oihw,  ///< output channels, input channels of a group, kernel. Linear layers: kernel 1.

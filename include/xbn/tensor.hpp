@@ -2,8 +2,11 @@
 
 /// Layouts, strides and the views through which the library sees a caller's tensors.
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
+
+#include "xbn/types.hpp"
 
 namespace xbn {
 
@@ -61,23 +64,34 @@ Strides collapse_strides(Layout layout, const std::int64_t* sizes, const std::in
 
 /// A tensor that is only read. The pad lanes of a blocked layout's last block are never used, even where they are NaN.
 struct Input {
-  const float* data = nullptr;
+  const void* data = nullptr;
   Strides strides{};
+  DataType type = DataType::f32;  ///< of an element; must be the one that the problem has for this tensor
 
   Input() = default;
-  Input(const float* data_, const Strides& strides_ = {}) : data(data_), strides(strides_) {}
+  Input(std::nullptr_t) {}
+  Input(const void* data_, DataType type_, const Strides& strides_ = {})
+      : data(data_), strides(strides_), type(type_) {}
+  /// T is float, double, bfloat16, float16, std::int8_t or std::uint8_t.
+  template <class T>
+  Input(const T* data_, const Strides& strides_ = {}) : Input(data_, data_type_of<T>, strides_) {}
 };
 
 /// A tensor that is written. `owns_padding` says whether the pad lanes of a blocked layout's last block are the
 /// caller's to overwrite: then they are set to zero; else they are left alone.
 struct Output {
-  float* data = nullptr;
+  void* data = nullptr;
   Strides strides{};
   bool owns_padding = true;
+  DataType type = DataType::f32;
 
   Output() = default;
-  Output(float* data_, const Strides& strides_ = {}, bool owns_padding_ = true)
-      : data(data_), strides(strides_), owns_padding(owns_padding_) {}
+  Output(std::nullptr_t) {}
+  Output(void* data_, DataType type_, const Strides& strides_ = {}, bool owns_padding_ = true)
+      : data(data_), strides(strides_), owns_padding(owns_padding_), type(type_) {}
+  template <class T>
+  Output(T* data_, const Strides& strides_ = {}, bool owns_padding_ = true)
+      : Output(data_, data_type_of<T>, strides_, owns_padding_) {}
 };
 
 }  // namespace xbn

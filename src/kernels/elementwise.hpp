@@ -166,36 +166,44 @@ struct RowStreams {
 
   Streams<Operation> row(Index index) const {
     Streams<Operation> result = first;
-    for (int i = 0; i < Operation::kSources; ++i) result.source[i] += index * source_stride[i];
-    result.destination += index * destination_stride;
+    skip(result, index);
     return result;
+  }
+  void skip(Streams<Operation>& streams, Index count) const {
+    for (int i = 0; i < Operation::kSources; ++i) streams.source[i] += count * source_stride[i];
+    streams.destination += count * destination_stride;
   }
 };
 
-// kRows rows of all channels, `distance` apart: coefficients are loaded once for them all.
+// `turns` times kRows rows of all channels, `distance` apart, each turn `stride` rows behind the last: coefficients are
+// loaded once for the rows of a turn. Turns are taken here and not by the caller: short rows feel a call.
 template <class A, class Operation, Store kStore, Index kRows>
-[[gnu::flatten, gnu::noinline]] inline void apply_row_band(const RowStreams<Operation>& rows, Index first_row,
-                                                           Index distance, Index lanes,
-                                                           const Coefficients<Operation>& coefficients) {
+[[gnu::flatten, gnu::noinline]] inline void apply_bands(const RowStreams<Operation>& rows, Index first_row, Index turns,
+                                                        Index distance, Index stride, Index lanes,
+                                                        const Coefficients<Operation>& coefficients) {
   Streams<Operation> streams[kRows];
 #pragma GCC unroll 4
   for (Index r = 0; r < kRows; ++r) streams[r] = rows.row(first_row + r * distance);
-  Lanes<A> coefficient[Operation::kCoefficients];
-  Index lane = 0;
-  for (; lane + kLanes <= lanes; lane += kLanes) {
+  for (Index turn = 0; turn < turns; ++turn) {
+    Lanes<A> coefficient[Operation::kCoefficients];
+    Index lane = 0;
+    for (; lane + kLanes <= lanes; lane += kLanes) {
 #pragma GCC unroll 4
-    for (int i = 0; i < Operation::kCoefficients; ++i) coefficient[i] = Lanes<A>::load(coefficients.of[i] + lane);
+      for (int i = 0; i < Operation::kCoefficients; ++i) coefficient[i] = Lanes<A>::load(coefficients.of[i] + lane);
 #pragma GCC unroll 4
-    for (Index r = 0; r < kRows; ++r) {
-      put<A, kStore>(compute_at<A>(streams[r], lane, coefficient), streams[r].destination + lane);
+      for (Index r = 0; r < kRows; ++r) {
+        put<A, kStore>(compute_at<A>(streams[r], lane, coefficient), streams[r].destination + lane);
+      }
     }
-  }
-  if (lane < lanes) {
-    const Index count = lanes - lane;
-    for (int i = 0; i < Operation::kCoefficients; ++i) {
-      coefficient[i] = Lanes<A>::load_first(coefficients.of[i] + lane, count);
+    if (lane < lanes) {
+      const Index count = lanes - lane;
+      for (int i = 0; i < Operation::kCoefficients; ++i) {
+        coefficient[i] = Lanes<A>::load_first(coefficients.of[i] + lane, count);
+      }
+      for (Index r = 0; r < kRows; ++r) compute_first<A>(streams[r], lane, count, coefficient);
     }
-    for (Index r = 0; r < kRows; ++r) compute_first<A>(streams[r], lane, count, coefficient);
+#pragma GCC unroll 4
+    for (Index r = 0; r < kRows; ++r) rows.skip(streams[r], stride);
   }
 }
 
@@ -205,16 +213,18 @@ inline void apply_rows(const RowStreams<Operation>& rows, Index count, Index lan
                        const Coefficients<Operation>& coefficients) {
   // Several rows at a time save loads of coefficients.
   constexpr Index kBand = 4;
-  const Index quarter = count / kBand;
+  Index quarter = count / kBand;
   const bool by_quarters = kStore == Store::streaming && quarter * rows.destination_stride >= kPage;
+  // Streams that begin at one place in their pages contend for the same sets of the caches.
+  if (by_quarters && quarter * rows.destination_stride % kPage == 0) {
+    const Index row = rows.destination_stride < kPage / 4 ? rows.destination_stride : kPage / 4;
+    quarter -= kPage / 4 / row;
+  }
   const Index distance = by_quarters ? quarter : 1;
   const Index stride = by_quarters ? 1 : kBand;
-  for (Index turn = 0; turn < quarter; ++turn) {
-    apply_row_band<A, Operation, kStore, kBand>(rows, turn * stride, distance, lanes, coefficients);
-  }
-  for (Index row = quarter * kBand; row < count; ++row) {
-    apply_row_band<A, Operation, kStore, 1>(rows, row, 1, lanes, coefficients);
-  }
+  apply_bands<A, Operation, kStore, kBand>(rows, 0, quarter, distance, stride, lanes, coefficients);
+  const Index done = quarter * kBand;
+  if (done < count) apply_bands<A, Operation, kStore, 1>(rows, done, count - done, 0, 1, lanes, coefficients);
 }
 
 }  // namespace

@@ -7,7 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "xbn/activation.hpp"
 #include "xbn/batch_norm.hpp"
+#include "xbn/types.hpp"
 
 namespace xbn::kernels {
 
@@ -238,6 +240,17 @@ struct KernelTable {
   void (*finalise_forward)(Index channels, const ForwardFinalise& args);
   void (*finalise_given)(Index channels, const GivenFinalise& args);
   void (*finalise_backward)(Index channels, const BackwardFinalise& args);
+
+  // Of `count` elements: from one type to another, by way of double where both are, else of float.
+  void (*convert)(DataType from_type, const void* from, DataType to_type, void* to, Index count);
+
+  // Of `count` elements of f32 or f64: y = f(z), dz = dy * f'(z); of an invertible activation, by y: z, and dz.
+  void (*activate)(const Activation& activation, DataType type, const void* z, void* y, Index count);
+  void (*activation_gradient)(const Activation& activation, DataType type, const void* z, const void* dy, void* dz,
+                              Index count);
+  void (*activation_inverse)(const Activation& activation, DataType type, const void* y, void* z, Index count);
+  void (*activation_gradient_of_output)(const Activation& activation, DataType type, const void* y, const void* dy,
+                                        void* dz, Index count);
 };
 
 // Lanes of the virtual vector in which all sums are taken, on every instruction set.

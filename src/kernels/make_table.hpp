@@ -2,7 +2,9 @@
 
 // The table of one instruction set. Each isa_*.cpp, compiled with that set's flags, makes one.
 
+#include "kernels/activation_array.hpp"
 #include "kernels/blocked.hpp"
+#include "kernels/conversion.hpp"
 #include "kernels/interleaved.hpp"
 #include "kernels/planar.hpp"
 
@@ -36,6 +38,11 @@ constexpr KernelTable make_table() {
       .finalise_forward = finalise_forward,
       .finalise_given = finalise_given,
       .finalise_backward = finalise_backward,
+      .convert = convert<A>,
+      .activate = ActivationArrays<A>::values,
+      .activation_gradient = ActivationArrays<A>::gradients,
+      .activation_inverse = ActivationArrays<A>::inverses,
+      .activation_gradient_of_output = ActivationArrays<A>::gradients_of_outputs,
   };
 }
 

@@ -4,7 +4,7 @@
 // row and lane, and are then added to sums in double. What a row is, the families say: 16 channels of a position, or 16
 // positions of a channel.
 
-#include "kernels/simd_extras.hpp"
+#include "kernels/storage.hpp"
 
 namespace xbn::kernels {
 namespace {
@@ -30,6 +30,8 @@ struct Odd {};
 // About a pivot: sum of x - pivot, sum of (x - pivot)^2. A block's are in single precision, in two chains of every
 // other row: where most elements are equal, roundings do not average out, and half the length is half the error.
 struct MomentsReduction {
+  using Real = float;
+  using Stored = float;
   static constexpr int kSources = 1;
   static constexpr int kSums = 2;
   static constexpr bool kParityMatters = true;
@@ -70,6 +72,8 @@ struct MomentsReduction {
 // they keep more digits than single precision has. x is widened before the mean is taken off: from memory that costs
 // less.
 struct GradientReduction {
+  using Real = float;
+  using Stored = float;
   static constexpr int kSources = 2;
   static constexpr int kSums = 3;
   static constexpr bool kParityMatters = false;
@@ -103,8 +107,16 @@ struct GradientReduction {
   };
 };
 
+// A reduction of elements that are stored in another type than they are computed in.
+template <class Reduction, class T>
+struct OfStored : Reduction {
+  using Stored = T;
+};
+
 // Sum of dy.
 struct SumReduction {
+  using Real = float;
+  using Stored = float;
   static constexpr int kSources = 1;
   static constexpr int kSums = 1;
   static constexpr bool kParityMatters = false;
@@ -124,39 +136,48 @@ struct SumReduction {
   };
 };
 
-template <int kSources>
+template <int kSources, class Stored = float>
 struct Rows {
-  const float* data[kSources];
+  const Stored* data[kSources];
   Index stride[kSources];
 };
 
-template <int kSources>
-inline Rows<kSources> shifted(const Rows<kSources>& rows, Index row, Index lane) {
-  Rows<kSources> result = rows;
+template <class Reduction>
+using RowsOf = Rows<Reduction::kSources, typename Reduction::Stored>;
+
+template <int kSources, class Stored>
+inline Rows<kSources, Stored> shifted(const Rows<kSources, Stored>& rows, Index row, Index lane) {
+  Rows<kSources, Stored> result = rows;
   for (int i = 0; i < kSources; ++i) result.data[i] += row * rows.stride[i] + lane;
   return result;
 }
 
-template <int kSources>
-inline Rows<kSources> every(Index nth, Rows<kSources> rows) {
+template <int kSources, class Stored>
+inline Rows<kSources, Stored> every(Index nth, Rows<kSources, Stored> rows) {
   for (Index& stride : rows.stride) stride *= nth;
   return rows;
 }
 
 // 16 lanes of a row, from `lane` on, or, if kPartial, the first `count` of them and zeros.
-template <class A, int kSources, bool kPartial>
+template <class A, class Stored, int kSources, bool kPartial>
 struct RowReader {
-  const Rows<kSources>& rows;
+  using Vector = RealLanes<A, Stored>;
+
+  const Rows<kSources, Stored>& rows;
   Index row;
   Index lane;
   Index count;
 
-  const float* at(int source) const { return rows.data[source] + row * rows.stride[source] + lane; }
-  Lanes<A> lanes(int source) const {
-    return kPartial ? Lanes<A>::load_first(at(source), count) : Lanes<A>::load(at(source));
+  const Stored* at(int source) const { return rows.data[source] + row * rows.stride[source] + lane; }
+  Vector lanes(int source) const {
+    return kPartial ? load_first_lanes<A>(at(source), count) : load_lanes<A>(at(source));
   }
   DoubleLanes<A> widened(int source) const {
-    return kPartial ? widen(lanes(source)) : load_widened<DoubleLanes<A>>(at(source));
+    if constexpr (kPartial || !std::is_same_v<Stored, float>) {
+      return widen(lanes(source));
+    } else {
+      return load_widened<DoubleLanes<A>>(at(source));
+    }
   }
 };
 
@@ -168,7 +189,8 @@ struct Sums {
 // Streams are independent blocks that run side by side, which changes no sum: it only fills the pipelines. As many as
 // the registers hold.
 template <class A, class Reduction>
-inline constexpr int kStreams = std::is_same_v<A, Avx512> ? 4 / Reduction::kSources : 1;
+inline constexpr int kStreams =
+    std::is_same_v<A, Avx512>&& std::is_same_v<typename Reduction::Real, float> ? 4 / Reduction::kSources : 1;
 
 // Distances from a stream to the next.
 struct StreamStep {
@@ -178,9 +200,9 @@ struct StreamStep {
 
 // Touches the block of rows after the one that is being added, in the order of memory: the sums go down the rows, and
 // prefetchers do not follow that.
-template <int kSources>
+template <int kSources, class Stored>
 struct Lookahead {
-  Rows<kSources> rows;
+  Rows<kSources, Stored> rows;
   Index lanes;
   Index row = 0;
   Index lane = 0;
@@ -188,7 +210,7 @@ struct Lookahead {
   template <int kLines>
   void step() {
     for (int i = 0; i < kSources; ++i) {
-      const float* from = rows.data[i] + row * rows.stride[i] + lane;
+      const Stored* from = rows.data[i] + row * rows.stride[i] + lane;
       for (int line = 0; line < kLines; ++line) prefetch(from + line * kLanes);
     }
     lane += kLines * kLanes;
@@ -209,12 +231,13 @@ template <class A, class Reduction, int kCount, bool kPartial>
 struct StreamSet {
   static constexpr int kHalf = kCount / 2;
   using Half = StreamSet<A, Reduction, kHalf, kPartial>;
-  using RowsOfAll = Rows<Reduction::kSources>;
+  using Real = typename Reduction::Real;
+  using RowsOfAll = RowsOf<Reduction>;
 
   Half low;
   Half high;
 
-  StreamSet(double* const* sums, Index offset, const float* center, Index lanes, const StreamStep& step)
+  StreamSet(double* const* sums, Index offset, const Real* center, Index lanes, const StreamStep& step)
       : low(sums, offset, center, lanes, step),
         high(sums, offset + kHalf * step.center, center + kHalf * step.center, lanes, step) {}
 
@@ -232,21 +255,25 @@ struct StreamSet {
 
 template <class A, class Reduction, bool kPartial>
 struct StreamSet<A, Reduction, 1, kPartial> {
-  using RowsOfAll = Rows<Reduction::kSources>;
+  using Real = typename Reduction::Real;
+  using RowsOfAll = RowsOf<Reduction>;
 
   typename Reduction::template Block<A> block;
-  Lanes<A> about;
+  Pack<A, Real, kLanes> about;
 
-  StreamSet(double* const* sums, Index offset, const float* center, Index lanes, const StreamStep&)
-      : block(sums, offset), about(kPartial ? Lanes<A>::load_first(center, lanes) : Lanes<A>::load(center)) {}
+  StreamSet(double* const* sums, Index offset, const Real* center, Index lanes, const StreamStep&)
+      : block(sums, offset),
+        about(kPartial ? Pack<A, Real, kLanes>::load_first(center, lanes) : Pack<A, Real, kLanes>::load(center)) {}
 
   template <class Parity>
   void add(const RowsOfAll& rows, Index row, Index lane, Index lanes, const StreamStep&, Parity parity) {
-    block.add(RowReader<A, Reduction::kSources, kPartial>{rows, row, lane, lanes}, about, parity);
+    block.add(RowReader<A, typename Reduction::Stored, Reduction::kSources, kPartial>{rows, row, lane, lanes}, about,
+              parity);
   }
 
-  void add_tail(const RowsOfAll& rows, Index row, Index lanes, const float* center) {
-    block.add(RowReader<A, Reduction::kSources, true>{rows, row, 0, lanes}, Lanes<A>::load_first(center, lanes), Odd{});
+  void add_tail(const RowsOfAll& rows, Index row, Index lanes, const Real* center) {
+    block.add(RowReader<A, typename Reduction::Stored, Reduction::kSources, true>{rows, row, 0, lanes},
+              Pack<A, Real, kLanes>::load_first(center, lanes), Odd{});
   }
 
   void finish(double* const* sums, Index offset, const StreamStep&) const { block.finish(sums, offset); }
@@ -255,8 +282,8 @@ struct StreamSet<A, Reduction, 1, kPartial> {
 // One block of each stream. `lanes` is 16 or, if kPartial, less; `tail` lanes of one row more may follow the last row
 // of a single stream.
 template <class A, class Reduction, int kStreamCount, bool kPartial, class Beside>
-[[gnu::always_inline]] inline void add_block(const Rows<Reduction::kSources>& rows, Index count, Index lanes,
-                                             Index tail, const float* center, const Sums<Reduction::kSums>& sums,
+[[gnu::always_inline]] inline void add_block(const RowsOf<Reduction>& rows, Index count, Index lanes, Index tail,
+                                             const typename Reduction::Real* center, const Sums<Reduction::kSums>& sums,
                                              const StreamStep& step, Beside& beside) {
   StreamSet<A, Reduction, kStreamCount, kPartial> streams(sums.sum, 0, center, lanes, step);
   Index row = 0;
@@ -284,9 +311,9 @@ template <class A, class Reduction, int kStreamCount, bool kPartial, class Besid
 // several would fill the pipelines no better, and prefetchers do not follow streams a kilobyte apart. The companion
 // (see companions.hpp) takes in as many vectors as the sums do.
 template <class A, class Reduction, class Companion>
-[[gnu::flatten, gnu::noinline]] inline void add_column(const Rows<Reduction::kSources>& rows, Index count, Index tail,
-                                                       const float* center, const Sums<Reduction::kSums>& sums,
-                                                       Companion& companion) {
+[[gnu::flatten, gnu::noinline]] inline void add_column(const RowsOf<Reduction>& rows, Index count, Index tail,
+                                                       const typename Reduction::Real* center,
+                                                       const Sums<Reduction::kSums>& sums, Companion& companion) {
   constexpr StreamStep step{0, 0};
   NoLookahead alone;
   Index row = 0;
@@ -319,20 +346,21 @@ inline Index rows_of_block(Index count, Index blocks, Index block) { return (cou
 
 // Adds `count` rows of `lanes` lanes; center and sums have a place for each, and sums up to a multiple of 16.
 template <class A, class Reduction>
-[[gnu::flatten, gnu::noinline]] inline void add_rows(const Rows<Reduction::kSources>& rows, Index count, Index lanes,
-                                                     const float* center, const Sums<Reduction::kSums>& sums) {
+[[gnu::flatten, gnu::noinline]] inline void add_rows(const RowsOf<Reduction>& rows, Index count, Index lanes,
+                                                     const typename Reduction::Real* center,
+                                                     const Sums<Reduction::kSums>& sums) {
   constexpr int kStreamCount = kStreams<A, Reduction>;
   constexpr StreamStep step{kLanes, kLanes};
   const Index blocks = blocks_of_rows<Reduction>(count);
   for (Index index = 0; index < blocks; ++index) {
     const Index block = rows_of_block(count, blocks, index);
-    const Rows<Reduction::kSources> of_block = every(blocks, shifted(rows, index, 0));
+    const RowsOf<Reduction> of_block = every(blocks, shifted(rows, index, 0));
     const auto at = [&](Index lane) {
       Sums<Reduction::kSums> result = sums;
       for (double*& sum : result.sum) sum += lane;
       return result;
     };
-    Lookahead<Reduction::kSources> ahead{every(blocks, shifted(rows, index + 1, 0)), lanes};
+    Lookahead<Reduction::kSources, typename Reduction::Stored> ahead{every(blocks, shifted(rows, index + 1, 0)), lanes};
     Index lane = 0;
     for (; lane + kStreamCount * kLanes <= lanes; lane += kStreamCount * kLanes) {
       add_block<A, Reduction, kStreamCount, false>(shifted(of_block, 0, lane), block, kLanes, 0, center + lane,

@@ -48,6 +48,7 @@ struct Pack;
 template <class A, class T, Index kCount>
 struct Pack<A, T, kCount, true> {
   using Batch = xsimd::batch<T, A>;
+  static constexpr bool kDouble = std::is_same_v<T, double>;
 
   Batch batch;
 
@@ -59,9 +60,15 @@ struct Pack<A, T, kCount, true> {
     if (count >= kCount) return load(from);
     if (count <= 0) return all(0);
     if constexpr (std::is_same_v<A, Avx512>) {
-      return {_mm512_maskz_loadu_ps(first_lanes_mask(count), from)};
+      if constexpr (kDouble)
+        return {_mm512_maskz_loadu_pd(first_lanes_mask(count), from)};
+      else
+        return {_mm512_maskz_loadu_ps(first_lanes_mask(count), from)};
     } else if constexpr (std::is_same_v<A, Avx2>) {
-      return {_mm256_maskload_ps(from, first_lanes_mask(count))};
+      if constexpr (kDouble)
+        return {_mm256_maskload_pd(from, first_lanes_mask(count))};
+      else
+        return {_mm256_maskload_ps(from, first_lanes_mask(count))};
     } else {
       alignas(16) T lanes[kCount] = {};
       for (Index i = 0; i < count; ++i) lanes[i] = from[i];
@@ -73,9 +80,15 @@ struct Pack<A, T, kCount, true> {
     if (count >= kCount) return store(to);
     if (count <= 0) return;
     if constexpr (std::is_same_v<A, Avx512>) {
-      _mm512_mask_storeu_ps(to, first_lanes_mask(count), batch);
+      if constexpr (kDouble)
+        _mm512_mask_storeu_pd(to, first_lanes_mask(count), batch);
+      else
+        _mm512_mask_storeu_ps(to, first_lanes_mask(count), batch);
     } else if constexpr (std::is_same_v<A, Avx2>) {
-      _mm256_maskstore_ps(to, first_lanes_mask(count), batch);
+      if constexpr (kDouble)
+        _mm256_maskstore_pd(to, first_lanes_mask(count), batch);
+      else
+        _mm256_maskstore_ps(to, first_lanes_mask(count), batch);
     } else {
       alignas(16) T lanes[kCount];
       batch.store_aligned(lanes);
@@ -88,9 +101,16 @@ struct Pack<A, T, kCount, true> {
     if (count >= kCount) return a;
     if (count <= 0) return b;
     if constexpr (std::is_same_v<A, Avx512>) {
-      return {_mm512_mask_blend_ps(first_lanes_mask(count), b.batch, a.batch)};
+      if constexpr (kDouble)
+        return {_mm512_mask_blend_pd(first_lanes_mask(count), b.batch, a.batch)};
+      else
+        return {_mm512_mask_blend_ps(first_lanes_mask(count), b.batch, a.batch)};
     } else if constexpr (std::is_same_v<A, Avx2>) {
-      return {_mm256_blendv_ps(b.batch, a.batch, _mm256_castsi256_ps(first_lanes_mask(count)))};
+      const __m256i first = first_lanes_mask(count);
+      if constexpr (kDouble)
+        return {_mm256_blendv_pd(b.batch, a.batch, _mm256_castsi256_pd(first))};
+      else
+        return {_mm256_blendv_ps(b.batch, a.batch, _mm256_castsi256_ps(first))};
     } else {
       alignas(16) T lanes[kCount];
       b.batch.store_aligned(lanes);
@@ -101,17 +121,27 @@ struct Pack<A, T, kCount, true> {
 
   void stream(T* to) const {
     if constexpr (std::is_same_v<A, Avx512>) {
-      _mm512_stream_ps(to, batch);
+      if constexpr (kDouble)
+        _mm512_stream_pd(to, batch);
+      else
+        _mm512_stream_ps(to, batch);
     } else if constexpr (std::is_same_v<A, Avx2>) {
-      _mm256_stream_ps(to, batch);
+      if constexpr (kDouble)
+        _mm256_stream_pd(to, batch);
+      else
+        _mm256_stream_ps(to, batch);
     } else {
-      _mm_stream_ps(to, batch);
+      if constexpr (kDouble)
+        _mm_stream_pd(to, batch);
+      else
+        _mm_stream_ps(to, batch);
     }
   }
 
   friend Pack operator+(const Pack& a, const Pack& b) { return {a.batch + b.batch}; }
   friend Pack operator-(const Pack& a, const Pack& b) { return {a.batch - b.batch}; }
   friend Pack operator*(const Pack& a, const Pack& b) { return {a.batch * b.batch}; }
+  friend Pack operator/(const Pack& a, const Pack& b) { return {a.batch / b.batch}; }
   friend Pack fma(const Pack& a, const Pack& b, const Pack& c) {
     return {fused_multiply_add<A>(a.batch, b.batch, c.batch)};
   }
@@ -119,7 +149,9 @@ struct Pack<A, T, kCount, true> {
  private:
   static auto first_lanes_mask(Index count) {
     if constexpr (std::is_same_v<A, Avx512>) {
-      return static_cast<__mmask16>((1U << count) - 1U);
+      return static_cast<std::conditional_t<kDouble, __mmask8, __mmask16>>((1U << count) - 1U);
+    } else if constexpr (kDouble) {
+      return _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
     } else {
       return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
     }
@@ -158,6 +190,7 @@ struct Pack<A, T, kCount, false> {
   friend Pack operator+(const Pack& a, const Pack& b) { return {a.low + b.low, a.high + b.high}; }
   friend Pack operator-(const Pack& a, const Pack& b) { return {a.low - b.low, a.high - b.high}; }
   friend Pack operator*(const Pack& a, const Pack& b) { return {a.low * b.low, a.high * b.high}; }
+  friend Pack operator/(const Pack& a, const Pack& b) { return {a.low / b.low, a.high / b.high}; }
   friend Pack fma(const Pack& a, const Pack& b, const Pack& c) {
     return {fma(a.low, b.low, c.low), fma(a.high, b.high, c.high)};
   }
@@ -190,7 +223,29 @@ inline Pack<A, double, kCount> widen(const Pack<A, float, kCount, false>& narrow
   return {widen(narrow.low), widen(narrow.high)};
 }
 
-// The same of numbers in memory, without a detour through one wide register.
+// Rounded.
+template <class A, Index kCount>
+inline Pack<A, float, 2 * kCount> narrow(const Pack<A, double, kCount, true>& low,
+                                         const Pack<A, double, kCount, true>& high) {
+  if constexpr (std::is_same_v<A, Avx512>) {
+    return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low.batch)), _mm512_cvtpd_ps(high.batch), 1)};
+  } else if constexpr (std::is_same_v<A, Avx2>) {
+    return {_mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(low.batch)), _mm256_cvtpd_ps(high.batch), 1)};
+  } else {
+    return {_mm_movelh_ps(_mm_cvtpd_ps(low.batch), _mm_cvtpd_ps(high.batch))};
+  }
+}
+
+template <class A, Index kCount>
+inline Pack<A, float, kCount> narrow(const Pack<A, double, kCount, false>& wide) {
+  if constexpr (requires { wide.low.batch; }) {
+    return narrow(wide.low, wide.high);
+  } else {
+    return {narrow(wide.low), narrow(wide.high)};
+  }
+}
+
+// Widened from memory, without a detour through one wide register.
 template <class Wide>
 inline Wide load_widened(const float* from) {
   if constexpr (requires(Wide wide) { wide.low; }) {
@@ -206,7 +261,7 @@ inline Wide load_widened(const float* from) {
 }
 
 // Into the second cache.
-inline void prefetch(const float* address) { _mm_prefetch(reinterpret_cast<const char*>(address), _MM_HINT_T1); }
+inline void prefetch(const void* address) { _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T1); }
 
 // Orders streaming stores before what the thread does next.
 inline void stream_fence() { _mm_sfence(); }

@@ -1,0 +1,187 @@
+#pragma once
+
+// The loops of a fused call over the tiles of a slab: sums, chunk by chunk and merged in order; and the apply pass.
+// Samples may have lengths and weights, so tiles and chunks may have no elements at all.
+
+#include "fused_driver.hpp"
+#include "loops.hpp"
+
+namespace xbn::internal {
+
+using kernels::kMaxLanes;
+using kernels::Store;
+using kernels::Wide;
+
+template <class Real>
+struct FusedSettings {
+  const Problem& problem;
+  const FusedMachine& machine;
+  const Tiling& tiling;
+  const FusedWalk& walk;
+  const kernels::FusedTable<Real>& kernels;
+  const Index* lengths;
+  const Real* weights;
+
+  // What each of a tile's elements weighs.
+  double weight(Index tile) const { return weights != nullptr ? static_cast<double>(weights[walk.sample(tile)]) : 1; }
+  double weight_of_chunk(Index chunk) const {
+    double sum = 0;
+    for (Index tile = first_tile(chunk); tile < first_tile(chunk + 1); ++tile) {
+      sum += weight(tile) * static_cast<double>(walk.elements(tile, lengths));
+    }
+    return sum;
+  }
+  double total_weight() const {
+    if (lengths == nullptr && weights == nullptr) return static_cast<double>(problem.batch * problem.spatial);
+    double sum = 0;
+    for (Index chunk = 0; chunk < tiling.chunks; ++chunk) sum += weight_of_chunk(chunk);
+    return sum;
+  }
+  Index first_tile(Index chunk) const { return std::min(tiling.tiles, chunk * tiling.tiles_per_chunk); }
+};
+
+template <class Real>
+class FusedPasses {
+ public:
+  using W = Wide<Real>;
+  using Moments = kernels::WideMoments<Real>;
+  using Sums = kernels::WideGradientSums<Real>;
+
+  FusedPasses(const FusedSettings<Real>& settings, const Schedule& schedule, Index threads, Store store)
+      : of_(settings), schedule_(schedule), threads_(threads), store_(store) {}
+
+  // Moments of each chunk into chunk * channels + channel, merged into those of chunk 0.
+  void moments(ChannelRange slab, const TypedIn& x, const Moments& out) const {
+    const Index all = of_.problem.channels;
+    for_each_chunk(slab, [&](ChannelRange group, Index chunk) {
+      const Moments total{out.mean + chunk * all + group.first, out.m2 + chunk * all + group.first};
+      W mean[kMaxLanes];
+      W m2[kMaxLanes];
+      double count = 0;
+      for (Index tile = of_.first_tile(chunk); tile < of_.first_tile(chunk + 1); ++tile) {
+        const double weight = of_.weight(tile);
+        const double of_tile = weight * static_cast<double>(of_.walk.elements(tile, of_.lengths));
+        if (of_tile == 0) continue;
+        const Piece piece{tile, 0, 1};
+        const Moments moments = count == 0 ? total : Moments{mean, m2};
+        of_.kernels.moments(of_.walk.extent(group, piece, of_.lengths), of_.walk.source(x, group, piece), moments);
+        if (count == 0) {
+          of_.kernels.scale(group.count, total.m2, weight);
+        } else {
+          of_.kernels.merge_moments(group.count, count, total, of_tile, weight, moments);
+        }
+        count += of_tile;
+      }
+    });
+    if (of_.tiling.chunks == 1) return;
+    parallel_ranges(of_.machine.executor, threads_, slab.count, [&](Index first, Index last) {
+      const Index channel = slab.first + first;
+      const Moments total{out.mean + channel, out.m2 + channel};
+      double count = 0;
+      for (Index chunk = 0; chunk < of_.tiling.chunks; ++chunk) {
+        const double of_chunk = of_.weight_of_chunk(chunk);
+        if (of_chunk == 0) continue;
+        const Moments moments{total.mean + chunk * all, total.m2 + chunk * all};
+        if (count > 0) {
+          of_.kernels.merge_moments(last - first, count, total, of_chunk, 1, moments);
+        } else if (chunk > 0) {
+          std::copy_n(moments.mean, last - first, total.mean);
+          std::copy_n(moments.m2, last - first, total.m2);
+        }
+        count += of_chunk;
+      }
+    });
+  }
+
+  // Likewise; gradient(group, piece) is what the kernel is given. The sums of x alone are weighted.
+  template <class Gradient>
+  void gradient_sums(ChannelRange slab, const Gradient& gradient, const Sums& out) const {
+    const Index all = of_.problem.channels;
+    const auto add = [&](Index channels, const Sums& into, const Sums& from) {
+      of_.kernels.add(channels, into.dz, from.dz);
+      of_.kernels.add(channels, into.dz_x, from.dz_x);
+      of_.kernels.add(channels, into.x, from.x);
+    };
+    const auto at = [&](Index offset) { return Sums{out.dz + offset, out.dz_x + offset, out.x + offset}; };
+    for_each_chunk(slab, [&](ChannelRange group, Index chunk) {
+      const Sums total = at(chunk * all + group.first);
+      for (W* sums : {total.dz, total.dz_x, total.x}) std::fill_n(sums, group.count, W{});
+      W dz[kMaxLanes];
+      W dz_x[kMaxLanes];
+      W x[kMaxLanes];
+      for (Index tile = of_.first_tile(chunk); tile < of_.first_tile(chunk + 1); ++tile) {
+        if (of_.walk.elements(tile, of_.lengths) == 0) continue;
+        of_.kernels.gradient_sums(gradient(group, Piece{tile, 0, 1}), {dz, dz_x, x});
+        if (of_.weights != nullptr) of_.kernels.scale(group.count, x, of_.weight(tile));
+        add(group.count, total, {dz, dz_x, x});
+      }
+    });
+    if (of_.tiling.chunks == 1) return;
+    parallel_ranges(of_.machine.executor, threads_, slab.count, [&](Index first, Index last) {
+      const Index channel = slab.first + first;
+      for (Index chunk = 1; chunk < of_.tiling.chunks; ++chunk) {
+        add(last - first, at(channel), at(chunk * all + channel));
+      }
+    });
+  }
+
+  // Calls apply(group, piece) for all of a slab. Backwards, it begins on what the pass before has left in the cache.
+  template <class Apply>
+  void for_each_piece(ChannelRange slab, bool backwards, const Apply& apply) const {
+    const Groups groups(slab, schedule_.apply_group_channels);
+    const Index tiles = tiles_per_piece();
+    const Index of = tiles > 1 ? 1 : schedule_.pieces_per_tile;
+    const Index parts = (of_.tiling.tiles + tiles - 1) / tiles * of;
+    const Units units{groups.count(), parts, of_.tiling.family == Family::interleaved};
+    in_parallel(units.count(), [&](Index first, Index last) {
+      for (Index i = first; i < last; ++i) {
+        const Index unit = backwards ? first + last - 1 - i : i;
+        const Index part = units.part(unit);
+        apply(groups[units.group(unit)], Piece{part / of * tiles, part % of, of, tiles});
+      }
+    });
+  }
+
+  // Calls count(group, piece) for every tile of every group; a group's tiles on one thread.
+  template <class Count>
+  void for_each_group(ChannelRange slab, const Count& count) const {
+    const Groups groups(slab, schedule_.group_channels);
+    parallel_ranges(of_.machine.executor, threads_, groups.count(), [&](Index first, Index last) {
+      for (Index group = first; group < last; ++group) {
+        for (Index tile = 0; tile < of_.tiling.tiles; ++tile) count(groups[group], Piece{tile, 0, 1});
+      }
+    });
+  }
+
+ private:
+  // Whole samples; one where each has a weight of its own.
+  Index tiles_per_piece() const {
+    if (of_.weights != nullptr) return 1;
+    return std::max<Index>(1, schedule_.tiles_per_piece / of_.tiling.segments * of_.tiling.segments);
+  }
+
+  // Each thread's streaming stores are done when its range is.
+  template <class Body>
+  void in_parallel(Index count, const Body& body) const {
+    parallel_ranges(of_.machine.executor, threads_, count, [&](Index first, Index last) {
+      body(first, last);
+      if (store_ == Store::streaming) of_.kernels.stream_fence();
+    });
+  }
+
+  template <class Body>
+  void for_each_chunk(ChannelRange slab, const Body& body) const {
+    const Groups groups(slab, schedule_.group_channels);
+    const Units units{groups.count(), of_.tiling.chunks, of_.tiling.family == Family::interleaved};
+    in_parallel(units.count(), [&](Index first, Index last) {
+      for (Index unit = first; unit < last; ++unit) body(groups[units.group(unit)], units.part(unit));
+    });
+  }
+
+  const FusedSettings<Real>& of_;
+  const Schedule& schedule_;
+  Index threads_;
+  Store store_;
+};
+
+}  // namespace xbn::internal

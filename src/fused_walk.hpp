@@ -1,0 +1,49 @@
+#pragma once
+
+// Where the tiles of a problem that is not plain lie in a caller's tensors: extents, sources and destinations for the
+// fused kernels, which know no layouts.
+
+#include "kernels/fused_table.hpp"
+#include "plan.hpp"
+#include "tiles.hpp"
+
+namespace xbn::internal {
+
+// A tensor of any type; strides resolved.
+struct TypedIn {
+  const void* data = nullptr;
+  DataType type = DataType::f32;
+  Strides strides{};
+};
+
+struct TypedOut {
+  void* data = nullptr;
+  DataType type = DataType::f32;
+  Strides strides{};
+  bool owns_padding = true;
+};
+
+class FusedWalk {
+ public:
+  FusedWalk(const Problem& problem, const Tiling& tiling) : problem_(problem), tiling_(tiling) {}
+
+  // lengths: of all samples, or null.
+  kernels::FusedExtent extent(ChannelRange group, const Piece& piece, const Index* lengths) const;
+  kernels::FusedSource source(const TypedIn& tensor, ChannelRange group, const Piece& piece) const;
+  kernels::FusedDestination destination(const TypedOut& tensor, ChannelRange group, const Piece& piece) const;
+  template <class Byte>
+  kernels::FusedMask<Byte> mask(Byte* bytes, ChannelRange group, const Piece& piece) const;
+
+  // The sample that a tile is of; where tiles have several, the first.
+  Index sample(Index tile) const { return planes_tile(problem_, tiling_, {tile, 0, 1}).first_plane; }
+  // Elements a channel of a tile that are not void.
+  Index elements(Index tile, const Index* lengths) const;
+
+ private:
+  Index offset(const Strides& strides, ChannelRange group, const PlanesTile& at) const;
+
+  const Problem& problem_;
+  const Tiling& tiling_;
+};
+
+}  // namespace xbn::internal

@@ -1,0 +1,93 @@
+#pragma once
+
+// How fused kernels go through a tile: runs of consecutive elements that share their coefficients or repeat those of
+// one block, and rows of channels.
+
+#include "kernels/fused_streams.hpp"
+
+namespace xbn::kernels {
+namespace {
+
+inline Index channels_of(const FusedExtent& extent, Index block) {
+  if (extent.shape == Shape::planes) return 1;
+  const Index left = extent.channels - block * extent.width;
+  return left < extent.width ? left : extent.width;
+}
+
+inline Index first_channel(const FusedExtent& extent, Index block) { return block * extent.width; }
+
+// Positions of an image that are not void.
+inline Index valid_positions(const FusedExtent& extent, Index image) {
+  if (extent.lengths == nullptr) return extent.positions;
+  const Index left = extent.lengths[image] - extent.first_position;
+  return left < 0 ? 0 : left < extent.positions ? left : extent.positions;
+}
+
+inline Index valid_elements(const FusedExtent& extent) {
+  if (extent.lengths == nullptr) return extent.images * extent.positions;
+  Index count = 0;
+  for (Index n = 0; n < extent.images; ++n) count += valid_positions(extent, n);
+  return count;
+}
+
+// Rows that lie evenly across images become those of one image.
+template <class Tensors>
+inline bool rows_continue(const FusedExtent& extent, Tensors& tensors) {
+  bool result = extent.shape == Shape::rows && extent.lengths == nullptr;
+  tensors.for_each_tensor([&](auto& stream) {
+    const bool even = extent.positions == 1 || stream.image_pitch == extent.positions * stream.row_pitch;
+    result = result && (!stream.present() || even);
+  });
+  return result;
+}
+
+template <class Tensors>
+inline FusedExtent with_rows_of_one_image(FusedExtent extent, Tensors& tensors) {
+  if (extent.images == 1 || !rows_continue(extent, tensors)) return extent;
+  if (extent.positions == 1) {
+    tensors.for_each_tensor([](auto& stream) { stream.row_pitch = stream.image_pitch; });
+    if constexpr (requires { tensors.mask; }) tensors.mask.row_pitch = tensors.mask.image_pitch;
+  }
+  extent.positions *= extent.images;
+  extent.images = 1;
+  return extent;
+}
+
+template <class Tensors>
+inline void move_to(Tensors& tensors, Index image, Index block, Index row) {
+  tensors.for_each_tensor([&](auto& stream) { stream.move(image, block, row); });
+  if constexpr (requires { tensors.mask; }) tensors.mask.move(image, block, row);
+}
+
+// 16 lanes of per-channel values as the elements of a block follow each other: a channel's, 16, or 8 twice. 0 where
+// there are none, and behind the channels.
+template <class A, class Real>
+inline Pack<A, Real, kLanes> lanes_of(const FusedExtent& extent, Index block, const Real* values) {
+  using Vector = Pack<A, Real, kLanes>;
+  if (values == nullptr) return Vector::all(0);
+  const Real* const from = values + first_channel(extent, block);
+  if (extent.shape == Shape::planes) return Vector::all(*from);
+  const Index channels = channels_of(extent, block);
+  alignas(64) Real lanes[kLanes];
+  for (Index lane = 0; lane < kLanes; ++lane) {
+    const Index channel = lane % extent.width;
+    lanes[lane] = channel < channels ? from[channel] : Real{0};
+  }
+  return Vector::load(lanes);
+}
+
+// Whether a block's positions are one run in every tensor.
+template <class Tensors>
+inline bool is_run(const FusedExtent& extent, Index block, Tensors& tensors) {
+  if (extent.shape == Shape::planes) return true;
+  bool result = channels_of(extent, block) == extent.width;
+  tensors.for_each_tensor([&](auto& stream) { result = result && stream.follows_rows(extent.width); });
+  return result;
+}
+
+inline Index run_elements(const FusedExtent& extent, Index positions) {
+  return extent.shape == Shape::planes ? positions : positions * extent.width;
+}
+
+}  // namespace
+}  // namespace xbn::kernels

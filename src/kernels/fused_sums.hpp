@@ -1,0 +1,339 @@
+#pragma once
+
+// Sums over a tile of any type and shape: what is summed is first staged, in the type that it is computed in, as rows
+// of 16 lanes in the first cache, void positions left out. Elements of a run follow each other across images, so that
+// small planes and sequences leave no parts of vectors. Where elements lie in memory as they would be staged, they are
+// summed where they are.
+
+#include "kernels/fused_runs.hpp"
+#include "kernels/wide_reductions.hpp"
+
+namespace xbn::kernels {
+namespace {
+
+template <class A, class Source>
+struct MomentsStreams {
+  using Real = RealOf<Source>;
+  using Vector = RealLanes<A, Source>;
+  static constexpr int kSources = 1;
+  static constexpr int kCoefficients = 0;
+
+  Stream<const Source> x;
+
+  template <class Visit>
+  void for_each_tensor(const Visit& visit) {
+    visit(x);
+  }
+  // The type of all sources, where sums can be taken of them as they are.
+  using Stored = Source;
+  bool direct() const { return true; }
+  const Stored* place(int, Index i) const { return x.at + i; }
+  Index row_pitch(int) const { return x.row_pitch; }
+  const Real* coefficient(int) const { return nullptr; }
+
+  template <int kCount, bool kPartial>
+  void stage(Index i, const Partial& partial, const Vector*, Vector* out) const {
+#pragma GCC unroll 4
+    for (int k = 0; k < kCount; ++k) out[k] = load_from<A, kPartial>(x.at + k * x.step + i, partial);
+  }
+};
+
+template <class A, class Source, class Gradient>
+struct GradientSumsStreams : GradientStreams<A, Source, Gradient> {
+  using Base = GradientStreams<A, Source, Gradient>;
+  using typename Base::Real;
+  using typename Base::Vector;
+  static constexpr int kSources = 2;
+  static constexpr int kCoefficients = Base::kCoefficients;
+
+  explicit GradientSumsStreams(const FusedGradient<Real>& tile) : Base(tile) {}
+
+  using Stored = Source;
+  bool direct() const {
+    return std::is_same_v<Source, Gradient> && this->x.present() && this->activation.kind == ActivationKind::none;
+  }
+  const Stored* place(int source, Index i) const {
+    return source == 0 ? reinterpret_cast<const Stored*>(this->dy.at) + i : this->x.at + i;
+  }
+  Index row_pitch(int source) const { return source == 0 ? this->dy.row_pitch : this->x.row_pitch; }
+  const Real* coefficient(int i) const { return this->coefficients[i]; }
+
+  template <int kCount, bool kPartial>
+  void stage(Index i, const Partial& partial, const Vector* coefficient, Vector* out) const {
+    this->template load<kCount, kPartial>(i, partial, coefficient, out, out + kCount);
+  }
+};
+
+// Elements that are staged before they are summed: a block.
+inline constexpr Index kStrip = kBlockRows * kLanes;
+// Channels of a row that are staged at a time.
+inline constexpr Index kStagedLanes = 256;
+
+template <class A, class Reduction, class Streams>
+class FusedAccumulation {
+ public:
+  using Real = typename Reduction::Real;
+  using Vector = Pack<A, Real, kLanes>;
+  using Direct = OfStored<Reduction, typename Streams::Stored>;
+  static constexpr int kSources = Reduction::kSources;
+  static constexpr int kSums = Reduction::kSums;
+
+  // `center` null: 0. Each array of `sums` has a place for each channel.
+  FusedAccumulation(const Streams& streams, const FusedExtent& extent, const Real* center, double* const (&sums)[kSums])
+      : streams_(streams), extent_(with_rows_of_one_image(extent, streams_)), center_(center), out_(sums) {
+    streams_.for_each_tensor([](auto& stream) { stream.step = kLanes; });
+    if constexpr (requires { streams_.mask; }) streams_.mask.step = kLanes / 8;
+  }
+
+  void run() {
+    if (extent_.shape == Shape::rows) {
+      add_all_rows();
+    } else {
+      add_all_blocks();
+    }
+  }
+
+ private:
+  static constexpr int kCoefficients = Streams::kCoefficients;
+  static constexpr int kTogether = 4;
+
+  struct Column {
+    alignas(64) Real staged[kSources][kStrip + kTogether * kLanes];
+    Index filled = 0;
+  };
+
+  void add_all_blocks() {
+    alignas(64) double lanes[kSums][kMaxGroup * kLanes] = {};
+    Column columns[kMaxGroup];
+    alignas(64) Real centers[kMaxGroup * kLanes];
+    for (Index b = 0; b < extent_.blocks; ++b) lanes_of<A>(extent_, b, center_).store(centers + b * kLanes);
+    const auto sums_of = [&](Index b) {
+      Sums<kSums> sums;
+      for (int i = 0; i < kSums; ++i) sums.sum[i] = lanes[i] + b * kLanes;
+      return sums;
+    };
+    for (Index n = 0; n < extent_.images; ++n) {
+      const Index valid = valid_positions(extent_, n);
+      for (Index b = 0; b < extent_.blocks; ++b) {
+        move_to(streams_, n, b, 0);
+        add_block_of_image(columns[b], b, valid, centers + b * kLanes, sums_of(b));
+      }
+    }
+    for (Index b = 0; b < extent_.blocks; ++b) {
+      add_staged(columns[b], columns[b].filled / kLanes, columns[b].filled % kLanes, centers + b * kLanes, sums_of(b));
+    }
+    for (int i = 0; i < kSums; ++i) {
+      for (Index b = 0; b < extent_.blocks; ++b) gather(lanes[i] + b * kLanes, b, out_[i] + first_channel(extent_, b));
+    }
+  }
+
+  // From a block's lanes to its channels.
+  void gather(const double* lanes, Index block, double* sums) const {
+    if (extent_.shape == Shape::planes) {
+      double part[kLanes];
+      for (Index i = 0; i < kLanes; ++i) part[i] = lanes[i];
+      for (Index half = kLanes / 2; half > 0; half /= 2) {
+        for (Index i = 0; i < half; ++i) part[i] += part[i + half];
+      }
+      sums[0] = part[0];
+      return;
+    }
+    for (Index c = 0; c < channels_of(extent_, block); ++c) {
+      sums[c] = extent_.width < kLanes ? lanes[c] + lanes[c + extent_.width] : lanes[c];
+    }
+  }
+
+  void add_staged(const Column& column, Index rows, Index tail, const Real* center, const Sums<kSums>& sums) {
+    Rows<kSources, Real> staged;
+    for (int i = 0; i < kSources; ++i) {
+      staged.data[i] = column.staged[i];
+      staged.stride[i] = kLanes;
+    }
+    Alone alone;
+    add_column<A, Reduction>(staged, rows, tail, center, sums, alone);
+  }
+
+  void add_block_of_image(Column& column, Index block, Index positions, const Real* center, const Sums<kSums>& sums) {
+    Vector coefficient[kCoefficients + 1];
+    for (int i = 0; i < kCoefficients; ++i) coefficient[i] = lanes_of<A>(extent_, block, streams_.coefficient(i));
+    if (is_run(extent_, block, streams_)) {
+      return add_run(column, run_elements(extent_, positions), coefficient, center, sums);
+    }
+    const Partial row{channels_of(extent_, block), extent_.width};
+    for (Index r = 0; r < positions; ++r) {
+      move_row(r);
+      stage<1, true>(column, 0, row, coefficient);
+      move_row(-r);
+      advance(column, extent_.width, center, sums);
+    }
+  }
+
+  void move_row(Index rows) {
+    streams_.for_each_tensor([&](auto& stream) { stream.advance(rows * stream.row_pitch); });
+    if constexpr (requires { streams_.mask; }) streams_.mask.advance(rows * streams_.mask.row_pitch);
+  }
+
+  [[gnu::flatten, gnu::noinline]] void add_run(Column& column, Index elements, const Vector* coefficient,
+                                               const Real* center, const Sums<kSums>& sums) {
+    Index i = 0;
+    while (i < elements) {
+      if (column.filled == 0 && streams_.direct() && elements - i >= kStrip) {
+        RowsOf<Direct> rows;
+        for (int s = 0; s < kSources; ++s) {
+          rows.data[s] = streams_.place(s, i);
+          rows.stride[s] = kLanes;
+        }
+        const Index whole = (elements - i) / kStrip * kStrip;
+        Alone alone;
+        add_column<A, Direct>(rows, whole / kLanes, 0, center, sums, alone);
+        i += whole;
+      } else if (elements - i >= kTogether * kLanes) {
+        stage<kTogether, false>(column, i, {kLanes, kLanes}, coefficient);
+        i += kTogether * kLanes;
+        advance(column, kTogether * kLanes, center, sums);
+      } else {
+        const Index count = elements - i < kLanes ? elements - i : kLanes;
+        stage<1, true>(column, i, {count, count}, coefficient);
+        i += count;
+        advance(column, count, center, sums);
+      }
+    }
+  }
+
+  template <int kCount, bool kPartial>
+  void stage(Column& column, Index i, const Partial& partial, const Vector* coefficient) {
+    Vector out[kSources * kCount];
+    streams_.template stage<kCount, kPartial>(i, partial, coefficient, out);
+    for (int s = 0; s < kSources; ++s) {
+      for (int k = 0; k < kCount; ++k) out[s * kCount + k].store(column.staged[s] + column.filled + k * kLanes);
+    }
+  }
+
+  void advance(Column& column, Index elements, const Real* center, const Sums<kSums>& sums) {
+    column.filled += elements;
+    if (column.filled < kStrip) return;
+    add_staged(column, kBlockRows, 0, center, sums);
+    column.filled -= kStrip;
+    for (Real* staged : column.staged) {
+      for (Index i = 0; i < column.filled; ++i) staged[i] = staged[kStrip + i];
+    }
+  }
+
+  // Rows: each channel, or each of the positions that are folded into one row, has a lane of its own.
+  void add_all_rows() {
+    const Index count = valid_elements(extent_);
+    const Index fold = extent_.fold;
+    const Index lanes = extent_.channels * fold;
+    alignas(64) Real centers[kMaxLanes];
+    alignas(64) double sums[kSums][kMaxLanes];
+    for (Index i = 0; i < kMaxLanes; ++i) {
+      centers[i] = center_ != nullptr && i < lanes ? center_[i % extent_.channels] : Real{0};
+      for (int s = 0; s < kSums; ++s) sums[s][i] = 0;
+    }
+    Sums<kSums> all;
+    for (int s = 0; s < kSums; ++s) all.sum[s] = sums[s];
+    const Index whole = count / fold;
+    if (streams_.direct() && fold == 1 && extent_.images == 1 && extent_.lengths == nullptr) {
+      move_to(streams_, 0, 0, 0);
+      RowsOf<Direct> rows;
+      for (int s = 0; s < kSources; ++s) {
+        rows.data[s] = streams_.place(s, 0);
+        rows.stride[s] = streams_.row_pitch(s);
+      }
+      add_rows<A, Direct>(rows, whole, lanes, centers, all);
+    } else {
+      const Index blocks = blocks_of_rows<Reduction>(whole);
+      for (Index block = 0; block < blocks; ++block) {
+        add_rows_of_block(block, blocks, rows_of_block(whole, blocks, block), fold, centers, all);
+      }
+      const Index left = count - whole * fold;
+      if (left > 0) add_rows_of_block(whole, 1, 1, left, centers, all);
+    }
+    for (int s = 0; s < kSums; ++s) {
+      for (Index c = 0; c < extent_.channels; ++c) {
+        out_[s][c] = sums[s][c];
+        for (Index p = 1; p < fold; ++p) out_[s][c] += sums[s][c + p * extent_.channels];
+      }
+    }
+  }
+
+  // `rows` rows of `fold` positions, from row `first` on and `distance` apart.
+  void add_rows_of_block(Index first, Index distance, Index rows, Index fold, const Real* centers,
+                         const Sums<kSums>& all) {
+    constexpr Index kPitch = kStagedLanes + kLanes;
+    alignas(64) Real staged[kSources][Reduction::kRowsAtOnce * kPitch];
+    const Index step = extent_.fold > 1 ? extent_.channels : kStagedLanes;
+    for (Index c = 0; c < extent_.channels; c += step) {
+      const Index channels = extent_.channels - c < step ? extent_.channels - c : step;
+      Index r = 0;
+      if (extent_.fold == 1 && extent_.images == 1) {
+        for (; r + kTogether <= rows; r += kTogether) {
+          move_to(streams_, 0, 0, first + r * distance);
+          stage_rows<kTogether>(c, channels, distance, staged, r * kPitch);
+        }
+      }
+      for (; r < rows; ++r) {
+        for (Index p = 0; p < fold; ++p) {
+          move_to_valid((first + r * distance) * extent_.fold + p);
+          stage_rows<1>(c, channels, distance, staged, r * kPitch + p * channels);
+        }
+      }
+      Rows<kSources, Real> source;
+      for (int s = 0; s < kSources; ++s) {
+        source.data[s] = staged[s];
+        source.stride[s] = kPitch;
+      }
+      Sums<kSums> sums = all;
+      for (double*& sum : sums.sum) sum += c;
+      add_rows<A, Reduction>(source, rows, channels * fold, centers + c, sums);
+    }
+  }
+
+  // kRows rows, `distance` apart, from the one that the streams are at.
+  template <int kRows>
+  [[gnu::flatten, gnu::noinline]] void stage_rows(
+      Index first, Index channels, Index distance,
+      Real (&staged)[kSources][Reduction::kRowsAtOnce * (kStagedLanes + kLanes)], Index offset) const {
+    constexpr Index kPitch = kStagedLanes + kLanes;
+    Streams streams = streams_;
+    streams.for_each_tensor([&](auto& stream) { stream.step = distance * stream.row_pitch; });
+    if constexpr (requires { streams.mask; }) streams.mask.step = distance * streams.mask.row_pitch;
+    Vector coefficient[kCoefficients + 1];
+    for (Index lane = 0; lane < channels; lane += kLanes) {
+      const Index count = channels - lane < kLanes ? channels - lane : kLanes;
+      for (int i = 0; i < kCoefficients; ++i) {
+        const Real* const values = streams.coefficient(i);
+        coefficient[i] = values != nullptr ? Vector::load_first(values + first + lane, count) : Vector::all(0);
+      }
+      Vector out[kSources * kRows];
+      if (count == kLanes) {
+        streams.template stage<kRows, false>(first + lane, {count, count}, coefficient, out);
+      } else {
+        streams.template stage<kRows, true>(first + lane, {count, count}, coefficient, out);
+      }
+#pragma GCC unroll 2
+      for (int s = 0; s < kSources; ++s) {
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) out[s * kRows + r].store(staged[s] + offset + r * kPitch + lane);
+      }
+    }
+  }
+
+  void move_to_valid(Index index) {
+    if (extent_.images == 1) return move_to(streams_, 0, 0, index);
+    if (extent_.lengths == nullptr) {
+      return move_to(streams_, index / extent_.positions, 0, index % extent_.positions);
+    }
+    Index image = 0;
+    for (; index >= valid_positions(extent_, image); ++image) index -= valid_positions(extent_, image);
+    move_to(streams_, image, 0, index);
+  }
+
+  Streams streams_;
+  FusedExtent extent_;
+  const Real* center_;
+  double* const (&out_)[kSums];
+};
+
+}  // namespace
+}  // namespace xbn::kernels

@@ -1,0 +1,31 @@
+#include "tiles.hpp"
+
+#include <algorithm>
+
+namespace xbn::internal {
+
+Part part(Index count, Index index, Index of, Index granule) {
+  const Index granules = (count + granule - 1) / granule;
+  const Index first = std::min(count, granules * index / of * granule);
+  const Index last = std::min(count, granules * (index + 1) / of * granule);
+  return {first, last - first};
+}
+
+PlanesTile planes_tile(const Problem& problem, const Tiling& tiling, const Piece& piece) {
+  const Index first_plane = piece.tile / tiling.segments * tiling.planes_per_tile;
+  if (piece.tiles > 1) {
+    const Index most = piece.tiles / tiling.segments * tiling.planes_per_tile;
+    return {first_plane, std::min(most, problem.batch - first_plane), 0, problem.spatial};
+  }
+  const Index planes = std::min(tiling.planes_per_tile, problem.batch - first_plane);
+  const Index offset = piece.tile % tiling.segments * tiling.segment_length;
+  const Index length = std::min(tiling.segment_length, problem.spatial - offset);
+  if (planes >= piece.of) {
+    const Part some = part(planes, piece.index, piece.of, 1);
+    return {first_plane + some.first, some.count, offset, length};
+  }
+  const Part some = part(length, piece.index, piece.of, kernels::kLanes);
+  return {first_plane, planes, offset + some.first, some.count};
+}
+
+}  // namespace xbn::internal
