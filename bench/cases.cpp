@@ -5,43 +5,19 @@
 #include <fstream>
 #include <span>
 
+#include "lists.hpp"
+
 namespace bench {
 namespace {
 
 constexpr std::array<std::string_view, 4> direction_names{"FWD_D", "FWD_I", "BWD_D", "BWD_DW"};
 constexpr std::array<std::string_view, 4> tag_names{"abx", "axb", "aBx8b", "aBx16b"};
-constexpr std::array<std::string_view, 1> data_type_names{"f32"};
-
-struct Item {
-  std::string_view text;
-  std::size_t position;
-};
-
-std::vector<Item> split(std::string_view list) {
-  std::vector<Item> items;
-  for (std::size_t position = 0;;) {
-    const std::size_t comma = std::min(list.find(',', position), list.size());
-    items.push_back({list.substr(position, comma - position), position});
-    if (comma == list.size()) return items;
-    position = comma + 1;
-  }
-}
 
 /// The indices of the list's items among `names`.
 std::vector<std::size_t> parse_names(std::string_view origin, std::string_view list,
                                      std::span<const std::string_view> names) {
   std::vector<std::size_t> indices;
-  for (const Item& item : split(list)) {
-    const auto match = std::find(names.begin(), names.end(), item.text);
-    if (match == names.end()) {
-      std::string choice(names.front());
-      for (const std::string_view other : names.subspan(1)) choice += ", " + std::string(other);
-      throw ParseError(origin, list, item.position,
-                       "must be " + (names.size() > 1 ? "one of " : std::string()) + choice + "; was \"" +
-                           std::string(item.text) + '"');
-    }
-    indices.push_back(static_cast<std::size_t>(match - names.begin()));
-  }
+  for (const Item& item : split(list)) indices.push_back(parse_name(origin, list, item, names));
   return indices;
 }
 
@@ -57,11 +33,16 @@ Flags parse_flag_letters(std::string_view origin, std::string_view list, const I
       flags.beta = true;
     } else if (letter == 'S') {
       flags.gamma = flags.beta = true;
+    } else if (letter == 'R') {
+      flags.relu = true;
+    } else if (letter == 'A') {
+      flags.add_relu = true;
     } else {
-      const bool activation = letter == 'R' || letter == 'A';
       throw ParseError(origin, list, item.position + i,
-                       std::string("must be G, C, H or S; was \"") + letter +
-                           (activation ? "\", an activation, which xbn does not have" : "\""));
+                       std::string("must be G, C, H, S, R or A; was \"") + letter + '"');
+    }
+    if (flags.relu && flags.add_relu) {
+      throw ParseError(origin, list, item.position + i, std::string("must be R or A; was both"));
     }
   }
   return flags;
@@ -81,11 +62,6 @@ std::string_view descriptor_of_line(std::string_view line) {
   const std::size_t first = line.find_first_not_of(blanks);
   if (first == std::string_view::npos) return {};
   return line.substr(first, line.find_last_not_of(blanks) - first + 1);
-}
-
-template <class T>
-void add_once(std::vector<T>& values, const T& value) {
-  if (std::find(values.begin(), values.end(), value) == values.end()) values.push_back(value);
 }
 
 std::vector<Tag> tags_of_rank(const std::vector<Tag>& tags, int rank) {
@@ -109,14 +85,44 @@ std::vector<Flags> flags_of_direction(const std::vector<Flags>& flags, Direction
   return distinct;
 }
 
+/// Whether xbn, and benchdnn's syntax, have it.
+bool exists(const Case& test_case) {
+  const Flags& flags = test_case.flags;
+  if (test_case.types.integers() && (test_case.direction != Direction::fwd_i || flags.add_relu)) return false;
+  return test_case.post_op.kind == xbn::ActivationKind::none || !(flags.relu || flags.add_relu);
+}
+
+void add_cases(const Knobs& knobs, Case test_case, std::vector<Case>& cases) {
+  for (const Direction direction : knobs.directions) {
+    for (const Flags& flags : flags_of_direction(knobs.flags, direction)) {
+      for (const PostOp& post_op : knobs.post_ops) {
+        test_case.direction = direction;
+        test_case.flags = flags;
+        test_case.post_op = post_op;
+        if (exists(test_case)) cases.push_back(test_case);
+      }
+    }
+  }
+}
+
 }  // namespace
+
+xbn::Activation Case::activation() const {
+  return flags.relu || flags.add_relu ? xbn::Activation::relu() : bench::activation(post_op);
+}
 
 std::string_view name(Direction direction) { return direction_names[static_cast<std::size_t>(direction)]; }
 
 std::string_view name(Tag tag) { return tag_names[static_cast<std::size_t>(tag)]; }
 
 std::string text(const Flags& flags) {
-  return std::string(flags.given_statistics ? "G" : "") + (flags.gamma ? "C" : "") + (flags.beta ? "H" : "");
+  return std::string(flags.given_statistics ? "G" : "") + (flags.gamma ? "C" : "") + (flags.beta ? "H" : "") +
+         (flags.relu ? "R" : "") + (flags.add_relu ? "A" : "");
+}
+
+std::string fusions_text(const Case& test_case) {
+  const std::string post_op = text(test_case.post_op);
+  return text(test_case.flags) + (post_op.empty() ? "" : ' ' + post_op);
 }
 
 std::vector<Direction> parse_directions(std::string_view origin, std::string_view list) {
@@ -136,8 +142,6 @@ std::vector<Flags> parse_flags(std::string_view origin, std::string_view list) {
   for (const Item& item : split(list)) add_once(flags, parse_flag_letters(origin, list, item));
   return flags;
 }
-
-void parse_data_types(std::string_view origin, std::string_view list) { parse_names(origin, list, data_type_names); }
 
 std::vector<Shape> read_problems(const std::filesystem::path& file) {
   std::ifstream stream(file);
@@ -159,15 +163,14 @@ std::vector<Case> expand(const Knobs& knobs) {
       throw std::invalid_argument("--mb: must leave tensors of at most 2^63 - 1 bytes; makes " + descriptor(shape) +
                                   " larger");
     }
-    for (const Tag tag : tags_of_rank(knobs.tags, shape.rank)) {
-      for (const Direction direction : knobs.directions) {
-        for (const Flags& flags : flags_of_direction(knobs.flags, direction)) {
-          cases.push_back({shape, direction, tag, flags});
-        }
-      }
+    for (const Types& types : knobs.types) {
+      for (const Tag tag : tags_of_rank(knobs.tags, shape.rank))
+        add_cases(knobs, {shape, {}, tag, {}, types, {}}, cases);
     }
   }
-  if (cases.empty()) throw std::invalid_argument("nothing to run: no problem has one of these layouts");
+  if (cases.empty())
+    throw std::invalid_argument(
+        "nothing to run: there is no combination of these problems, types, layouts, directions, flags and post-ops");
   return cases;
 }
 

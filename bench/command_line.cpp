@@ -19,6 +19,7 @@ struct Texts {
   std::string dt = "f32";
   std::string tag = "abx,axb,aBx16b";
   std::string flags = "CH";
+  std::string attr_post_ops{};
   std::string mb{};
   std::string onednn{};
   std::string threads = std::to_string(std::max(1u, std::thread::hardware_concurrency()));
@@ -32,7 +33,9 @@ Problems are written as oneDNN's benchdnn writes them: mb50ic64ih112n"resnet_50:
 of 112 x 112. A missing iw is ih, a missing ih is id, a missing mb is 2; epsX sets epsilon (else 1/16); '_' between the
 parts is ignored. Without problem and --batch, ResNet-50's layers are taken.
 
-Flags: G given statistics, C gamma, H beta, S both. Forward inference (FWD_I) has given statistics with and without G.
+Types: f32, f64, bf16, f16, s8, u8, or a pair source:destination such as f32:bf16; s8 and u8 in forward inference only.
+Flags: G given statistics, C gamma, H beta, S both, R ReLU, A a residual and ReLU; in training R and A keep a mask.
+Post-ops, in place of R and A: relu, relu:SLOPE, logistic, tanh, swish, clip:0:BOUND; empty for none. Forward inference (FWD_I) has given statistics with and without G.
 Several values of a knob are separated by commas; every combination is run.)";
 
 void declare(CLI::App& app, Texts& texts) {
@@ -42,9 +45,11 @@ void declare(CLI::App& app, Texts& texts) {
       ->allow_extra_args(false)
       ->delimiter(',');
   app.add_option("--dir", texts.dir, "directions: FWD_D, FWD_I, BWD_D, BWD_DW")->capture_default_str();
-  app.add_option("--dt", texts.dt, "data types: f32")->capture_default_str();
+  app.add_option("--dt", texts.dt, "data types, or pairs source:destination")->capture_default_str();
   app.add_option("--tag", texts.tag, "layouts: abx (nchw), axb (nhwc), aBx8b, aBx16b")->capture_default_str();
-  app.add_option("--flags", texts.flags, "normalization flags, of G, C, H, S; may be empty")->capture_default_str();
+  app.add_option("--flags", texts.flags, "normalization flags, of G, C, H, S, R, A; may be empty")
+      ->capture_default_str();
+  app.add_option("--attr-post-ops", texts.attr_post_ops, "element-wise operations after the normalization");
   app.add_option("--mb", texts.mb, "batch of every problem, in place of its own");
   app.add_option("--onednn", texts.onednn, "oneDNN builds: tbb, gomp, system, or the prefix of another [tbb,gomp]");
   app.add_option("--threads", texts.threads, "threads of each library")->capture_default_str();
@@ -61,7 +66,7 @@ std::vector<std::string> with_empty_values_spelled_out(int argc, const char* con
   std::vector<std::string> arguments(argv + 1, argv + argc);
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     std::string& argument = arguments[i];
-    if (argument == "--flags=") {
+    if (argument == "--flags=" || argument == "--attr-post-ops=") {
       argument += ',';
     } else if (argument.starts_with("--") && argument.ends_with('=')) {
       throw std::invalid_argument("argument " + std::to_string(i + 1) + ": " + argument +
@@ -126,8 +131,9 @@ std::vector<std::string> split_names(const std::string& list) {
 }
 
 CommandLine checked(const Texts& texts) {
-  parse_data_types("--dt", texts.dt);
   Knobs knobs;
+  knobs.types = parse_data_types("--dt", texts.dt);
+  knobs.post_ops = parse_post_ops("--attr-post-ops", texts.attr_post_ops);
   knobs.directions = parse_directions("--dir", texts.dir);
   knobs.tags = parse_tags("--tag", texts.tag);
   knobs.flags = parse_flags("--flags", texts.flags);

@@ -17,8 +17,7 @@ using nlohmann::json;
 
 constexpr const char* description =
     "Compares xbn's batch normalization with oneDNN's. Both work on the same buffers with as many threads; each result "
-    "is "
-    "verified before it is timed.";
+    "is verified before it is timed.";
 
 /// Below this ratio a row is measured again.
 constexpr double suspicious_ratio = 0.95;
@@ -50,7 +49,7 @@ Row row_of(bench::Run& run, const Case& test_case) {
     std::vector<Measurement> lowest;
     for (const auto& worker : run.workers) {
       std::vector<Measurement> measurements{measure(*worker, test_case, true)};
-      if (measurements.front().ratio < suspicious_ratio) {
+      if (!measurements.front().unimplemented() && measurements.front().ratio < suspicious_ratio) {
         for (int i = 0; i < further_measurements; ++i) measurements.push_back(measure(*worker, test_case, false));
       }
       lowest.push_back(bench::median_by_ratio(measurements));
@@ -67,8 +66,8 @@ Row row_of(bench::Run& run, const Case& test_case) {
 int compare(bench::Run& run, json& results) {
   const std::vector<Case>& cases = run.command_line.cases;
   std::printf("ratio: oneDNN's time / xbn's; last columns: the time of the memory limit / each one's time\n\n");
-  const int width = bench::label_width(cases);
-  bench::print_table_header(width);
+  const bench::Widths widths = bench::widths_of(cases);
+  bench::print_table_header(widths);
   std::fflush(stdout);
 
   bench::Progress progress(bench::work_of(cases));
@@ -79,7 +78,7 @@ int compare(bench::Run& run, json& results) {
     rows.push_back(row_of(run, cases[i]));
     work_done += bench::work_of(cases[i]);
     progress.clear();
-    bench::print_row(rows.back(), width);
+    bench::print_row(rows.back(), widths);
     std::fflush(stdout);
     results = bench::to_json(rows, run.command_line.worker.threads, run.workers.front()->isa());
   }

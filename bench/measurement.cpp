@@ -1,6 +1,7 @@
 #include "measurement.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace bench {
 namespace {
@@ -11,7 +12,9 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-bool lower_ratio(const Measurement& a, const Measurement& b) { return a.ratio < b.ratio; }
+bool lower_ratio(const Measurement& a, const Measurement& b) {
+  return std::pair(a.unimplemented(), a.ratio) < std::pair(b.unimplemented(), b.ratio);
+}
 
 }  // namespace
 
@@ -20,14 +23,15 @@ Measurement measurement_from(const nlohmann::json& answer, const std::string& on
   const auto xbn = answer.at("xbn").get<std::vector<double>>();
   const auto opponent = answer.at("onednn").get<std::vector<double>>();
   const auto limit = answer.at("limit").get<std::vector<double>>();
-  std::vector<double> ratios;
-  for (std::size_t i = 0; i < xbn.size(); ++i) ratios.push_back(opponent[i] / xbn[i]);
   Measurement measurement;
   measurement.onednn = onednn;
   measurement.implementation = answer.at("implementation").get<std::string>();
   measurement.xbn_us = median(xbn) * microseconds;
-  measurement.onednn_us = median(opponent) * microseconds;
   measurement.limit_us = median(limit) * microseconds;
+  if (measurement.unimplemented()) return measurement;
+  measurement.onednn_us = median(opponent) * microseconds;
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < xbn.size(); ++i) ratios.push_back(opponent[i] / xbn[i]);
   measurement.ratio = median(ratios);
   measurement.ratio_min = *std::min_element(ratios.begin(), ratios.end());
   measurement.ratio_max = *std::max_element(ratios.begin(), ratios.end());

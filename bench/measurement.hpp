@@ -18,6 +18,8 @@ struct Measurement {
   double ratio_min = 0;
   double ratio_max = 0;
 
+  /// Whether oneDNN does not have the case: there is then no time of its, and no ratio.
+  bool unimplemented() const { return implementation == "unimplemented"; }
   /// Whether oneDNN fell to its reference code, which proves nothing about either.
   bool reference_code() const { return implementation.starts_with("ref"); }
 };
@@ -28,7 +30,7 @@ Measurement measurement_from(const nlohmann::json& answer, const std::string& on
 /// The one whose ratio is the median; of an even number, the lower of the two in the middle.
 Measurement median_by_ratio(std::vector<Measurement> measurements);
 
-/// The one whose ratio is the lowest.
+/// The one whose ratio is the lowest; of those without a ratio only where there is no other.
 Measurement lowest_ratio(const std::vector<Measurement>& measurements);
 
 }  // namespace bench

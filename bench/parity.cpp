@@ -80,15 +80,22 @@ void print_libraries(const bench::Run& run, const Table& table, const std::strin
   const Worst& xbn = table.at("xbn").at(output);
   std::printf(" %8.3g %8.2g %-10s %5.0f%%", xbn.ulp, xbn.relative, xbn.data_of_ulp.c_str(), 100 * xbn.of_bound);
   for (const auto& worker : run.workers) {
-    const Worst& onednn = table.at(worker->name()).at(output);
-    std::printf(" %10.3g %8.2g %-10s", onednn.ulp, onednn.relative, onednn.data_of_ulp.c_str());
+    const auto onednn = table.find(worker->name());
+    if (onednn == table.end()) {
+      std::printf(" %-30s", "unimplemented");
+    } else if (const auto errors = onednn->second.find(output); errors == onednn->second.end()) {
+      std::printf(" %-30s", "");
+    } else {
+      const Worst& worst = errors->second;
+      std::printf(" %10.3g %8.2g %-10s", worst.ulp, worst.relative, worst.data_of_ulp.c_str());
+    }
   }
   std::printf("%s\n", xbn.of_bound > 1 ? "  xbn MISSES ITS BOUND" : "");
 }
 
-void print_header(const bench::Run& run, int width) {
-  std::printf("%-*s %-6s %-6s %-5s %-8s %8s %8s %-10s %6s", width, "problem", "dir", "tag", "flags", "output",
-              "xbn ulp", "relative", "on", "bound");
+void print_header(const bench::Run& run, const bench::Widths& widths) {
+  std::printf("%s %-10s %8s %8s %-10s %6s", bench::case_header(widths).c_str(), "output", "xbn ulp", "relative", "on",
+              "bound");
   for (const auto& worker : run.workers) {
     std::printf(" %10s %8s %-10s", (worker->name() + " ulp").c_str(), "relative", "on");
   }
@@ -98,11 +105,11 @@ void print_header(const bench::Run& run, int width) {
 int parity(bench::Run& run, json& results) {
   const std::vector<Case>& cases = run.command_line.cases;
   std::printf(
-      "ulp: the largest error in units of 2^-23 of the magnitude that docs/design.md's contract names; relative: as a\n"
-      "fraction of the channel's largest |reference|; on: the data of the largest; bound: the error / what xbn "
-      "promises\n\n");
-  const int width = bench::label_width(cases);
-  print_header(run, width);
+      "ulp: the largest error in units of the last place of the output's type, at the magnitude that docs/design.md's\n"
+      "contract names; relative: as a fraction of the channel's largest |reference|; on: the data of the largest;\n"
+      "bound: the error / what xbn promises\n\n");
+  const bench::Widths widths = bench::widths_of(cases);
+  print_header(run, widths);
 
   bench::Progress progress(bench::work_of(cases));
   double work_done = 0;
@@ -113,9 +120,7 @@ int parity(bench::Run& run, json& results) {
     work_done += bench::work_of(cases[i]);
     progress.clear();
     for (const auto& [output, worst] : table.at("xbn")) {
-      std::printf("%-*s %-6s %-6s %-5s %-8s", width, bench::label(cases[i].shape).c_str(),
-                  std::string(bench::name(cases[i].direction)).c_str(), std::string(bench::name(cases[i].tag)).c_str(),
-                  bench::text(cases[i].flags).c_str(), output.c_str());
+      std::printf("%s %-10s", bench::case_columns(cases[i], widths).c_str(), output.c_str());
       print_libraries(run, table, output);
       if (worst.of_bound > 1) ++misses;
     }

@@ -142,7 +142,7 @@ bool fits(const Shape& shape) {
   constexpr std::int64_t widest_block = 16;
   if (shape.channels > largest - widest_block) return false;
   const std::int64_t padded_channels = (shape.channels + widest_block - 1) / widest_block * widest_block;
-  std::int64_t bytes = sizeof(float);
+  std::int64_t bytes = sizeof(double);
   for (const std::int64_t size : {shape.batch, padded_channels, shape.depth, shape.height, shape.width}) {
     if (size > largest / bytes) return false;
     bytes *= size;

@@ -40,7 +40,7 @@ std::int64_t parse_positive(std::string_view origin, std::string_view text);
 /// came from. Throws ParseError.
 Shape parse_problem(std::string_view origin, std::string_view text);
 
-/// Whether the tensor has at most 2^63 - 1 bytes in any layout.
+/// Whether the tensor has at most 2^63 - 1 bytes in any layout and type.
 bool fits(const Shape& shape);
 
 /// The descriptor with every size spelled out and without the name: equal shapes have equal descriptors.

@@ -1,7 +1,7 @@
 #pragma once
 
 /// Cases as front-end and workers exchange them, and as reports name them: {"problem", "name", "dir", "dt", "tag",
-/// "flags"}.
+/// "flags", "attr-post-ops"}.
 
 #include <nlohmann/json.hpp>
 

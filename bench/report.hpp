@@ -21,17 +21,28 @@ struct Row {
 /// What a problem is called in tables: its name, or else its descriptor.
 std::string label(const Shape& shape);
 
-/// The largest width of a label.
-int label_width(const std::vector<Case>& cases);
+/// Of the columns that name a case.
+struct Widths {
+  int label;
+  int types;
+  int fusions;
+};
+
+Widths widths_of(const std::vector<Case>& cases);
+
+/// "problem dir dt tag flags", and the same of a case.
+std::string case_header(const Widths& widths);
+std::string case_columns(const Case& test_case, const Widths& widths);
 
 /// The processor's name, where the system tells it.
 std::string processor();
 
-void print_table_header(int width);
-void print_row(const Row& row, int width);
+void print_table_header(const Widths& widths);
+void print_row(const Row& row, const Widths& widths);
 
-/// Geometric means of the ratio by direction and by layout, and the worst row; rows without a measurement and those in
-/// which oneDNN falls to its reference code are left out.
+/// Geometric means of the ratio by direction, by layout, and by types and fusions where there are several, and the
+/// worst row; rows without a measurement, those that oneDNN does not implement and those in which it falls to its
+/// reference code are left out.
 void print_summary(const std::vector<Row>& rows);
 
 /// One object a row.

@@ -79,11 +79,9 @@ TEST(Knobs, AreListsOfBenchdnnsValues) {
   const std::vector<bench::Flags> flags = bench::parse_flags("--flags", "GCH");
   ASSERT_EQ(flags.size(), 1U);
   EXPECT_TRUE(flags[0].given_statistics && flags[0].gamma && flags[0].beta);
-  EXPECT_NO_THROW(bench::parse_data_types("--dt", "f32"));
   expect_message([] { bench::parse_directions("--dir", "FWD_D,BWD"); }, {"--dir", "BWD", "7"});
   expect_message([] { bench::parse_tags("--tag", "abx,"); }, {"--tag"});
   expect_message([] { bench::parse_flags("--flags", "CX"); }, {"--flags", "X", "2"});
-  expect_message([] { bench::parse_data_types("--dt", "f64"); }, {"--dt", "f64"});
   expect_message([] { bench::parse_positive("--mb", "3x"); }, {"--mb", "x"});
 }
 

@@ -17,8 +17,8 @@ enum class Data {
   constant,    ///< one value a channel
   clipped,     ///< normal, what is negative made 0
   sparse,      ///< normal, its mean three sigma below 0, what is negative made 0
-  huge,        ///< normal, times 2^50
-  tiny,        ///< normal, times 2^-60
+  huge,        ///< normal, times 2^50; 2^11 in f16
+  tiny,        ///< normal, times 2^-60; 2^-12 in f16
 };
 
 /// Those on which accuracy is measured.
@@ -27,9 +27,10 @@ inline constexpr std::array random_and_adversarial{Data::normal,  Data::offset, 
 
 std::string_view name(Data data);
 
-/// Fill a tensor, its pad lanes with zeros. The same values for any number of threads.
-void fill_x(Data data, const Geometry& geometry, float* x);
-void fill_dy(Data data, const Geometry& geometry, float* dy);
+/// Fill a tensor, its pad lanes with zeros, with values rounded to its type. The same for any number of threads.
+void fill_x(Data data, const Geometry& geometry, const Tensor& x);
+void fill_dy(Data data, const Geometry& geometry, const Tensor& dy);
+void fill_residual(const Geometry& geometry, const Tensor& residual);
 
 /// Fills gamma and beta; with ones and zeros where the case has none.
 void fill_parameters(const Case& test_case, const Geometry& geometry, const Tensors& tensors);

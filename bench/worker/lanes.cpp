@@ -9,28 +9,32 @@ constexpr std::int64_t planar_lanes = 16;
 
 std::int64_t lanes_of(const Geometry& geometry) { return geometry.row == 1 ? planar_lanes : geometry.row; }
 
-std::vector<double> spread_over_lanes(const Geometry& geometry, const std::vector<double>& channel_values) {
-  if (geometry.row != 1) return channel_values;
-  std::vector<double> lanes;
-  lanes.reserve(channel_values.size() * planar_lanes);
-  for (const double value : channel_values) lanes.insert(lanes.end(), planar_lanes, value);
+template <class Wide>
+std::vector<Wide> spread_over_lanes(const Geometry& geometry, const ChannelValues& channel_values) {
+  const std::int64_t copies = geometry.row == 1 ? planar_lanes : 1;
+  std::vector<Wide> lanes;
+  lanes.reserve(channel_values.size() * static_cast<std::size_t>(copies));
+  for (const long double value : channel_values) {
+    lanes.insert(lanes.end(), static_cast<std::size_t>(copies), static_cast<Wide>(value));
+  }
   return lanes;
 }
 
-std::vector<std::vector<double>> reduce(const Geometry& geometry, int accumulators,
-                                        const std::function<void(const Piece&, double*)>& accumulate,
-                                        void (*combine)(double& into, double from)) {
+template <class Wide>
+std::vector<ChannelValues> reduce(const Geometry& geometry, int accumulators,
+                                  const std::function<void(const Piece&, Wide*)>& accumulate,
+                                  void (*combine)(long double& into, long double from)) {
   const std::int64_t lanes = lanes_of(geometry);
   const std::vector<Chunk> chunks = chunks_of(geometry);
-  std::vector<std::vector<double>> partial(chunks.size());
+  std::vector<std::vector<Wide>> partial(chunks.size());
   for_each_chunk(chunks, [&](const Chunk& chunk, std::size_t i) {
-    partial[i].assign(static_cast<std::size_t>(accumulators * lanes), 0.0);
+    partial[i].assign(static_cast<std::size_t>(accumulators * lanes), Wide{0});
     for_each_piece(geometry, chunk, [&](std::int64_t offset, std::int64_t, std::int64_t rows) {
       accumulate({chunk.block, offset, rows * geometry.row}, partial[i].data());
     });
   });
-  std::vector<std::vector<double>> result(static_cast<std::size_t>(accumulators),
-                                          std::vector<double>(static_cast<std::size_t>(geometry.padded_channels())));
+  std::vector<ChannelValues> result(static_cast<std::size_t>(accumulators),
+                                    ChannelValues(static_cast<std::size_t>(geometry.padded_channels())));
   for (std::size_t i = 0; i < chunks.size(); ++i) {
     for (int a = 0; a < accumulators; ++a) {
       for (std::int64_t lane = 0; lane < lanes; ++lane) {
@@ -41,5 +45,12 @@ std::vector<std::vector<double>> reduce(const Geometry& geometry, int accumulato
   }
   return result;
 }
+
+template std::vector<double> spread_over_lanes(const Geometry&, const ChannelValues&);
+template std::vector<long double> spread_over_lanes(const Geometry&, const ChannelValues&);
+template std::vector<ChannelValues> reduce(const Geometry&, int, const std::function<void(const Piece&, double*)>&,
+                                           void (*)(long double&, long double));
+template std::vector<ChannelValues> reduce(const Geometry&, int, const std::function<void(const Piece&, long double*)>&,
+                                           void (*)(long double&, long double));
 
 }  // namespace bench

@@ -3,6 +3,7 @@
 /// oneDNN's batch-normalization primitive behind one interface, for its APIs from 2.6 to 3.x.
 
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include <xbn/isa.hpp>
@@ -19,11 +20,18 @@ std::string onednn_version();
 /// where oneDNN refuses.
 void limit_onednn_isa(xbn::Isa isa);
 
+/// oneDNN does not have the case.
+class Unimplemented : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 class OneDnnContender : public Contender {
  public:
-  /// Throws std::runtime_error where oneDNN does not implement the case.
+  /// Throws Unimplemented, and std::runtime_error where oneDNN reports anything else.
   OneDnnContender(const Case& test_case, const Tensors& tensors);
   ~OneDnnContender() override;
+  void write_mask() override;
   void run() override;
 
   /// The name that oneDNN gives to the implementation that it chose.

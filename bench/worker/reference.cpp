@@ -2,231 +2,145 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
-
-#include "lanes.hpp"
 
 namespace bench {
 namespace {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double ulp = 1.0 / (1 << 23);
+void add(long double& into, long double from) { into += from; }
 
-void add(double& into, double from) { into += from; }
-
-void keep_larger(double& into, double from) { into = std::max(into, from); }
-
-/// |error| / s: 0 where there is no error at all, infinite where it is NaN.
-double in_magnitudes(double error, double magnitude) {
-  const double fraction = error == 0 ? 0 : error / magnitude;
-  return fraction == fraction ? fraction : infinity;
-}
-
-/// Maxima over the elements of a channel.
-enum Maximum { error_in_s, error, magnitude, maxima };
-
-Deviation worst(std::string_view output, const std::vector<std::vector<double>>& maximum,
-                const std::vector<double>& bound_in_ulp) {
-  Deviation deviation{output, 0, 0, 0};
-  for (std::size_t c = 0; c < bound_in_ulp.size(); ++c) {
-    const double in_ulp = maximum[error_in_s][c] / ulp;
-    deviation.ulp = std::max(deviation.ulp, in_ulp);
-    const double largest = maximum[magnitude][c];
-    if (largest > 0) deviation.relative = std::max(deviation.relative, in_magnitudes(maximum[error][c], largest));
-    deviation.of_bound = std::max(deviation.of_bound, in_magnitudes(in_ulp, bound_in_ulp[c]));
-  }
-  return deviation;
-}
-
-/// Bounds of `ulps`, larger in proportion where |mean| is more than a thousand times sigma.
-std::vector<double> bound_by_kappa(double ulps, const Statistics& statistics) {
-  std::vector<double> bound;
-  for (std::size_t c = 0; c < statistics.mean.size(); ++c) {
-    const double deviation = std::sqrt(statistics.variance[c]);
-    const double mean = std::abs(statistics.mean[c]);
-    bound.push_back(mean > 1e3 * deviation ? ulps * (mean / deviation / 1e3) : ulps);
-  }
-  return bound;
-}
-
-/// Of a per-channel output.
-Deviation channel_deviation(std::string_view output, std::int64_t channels, const float* got,
-                            const std::vector<double>& expected, const std::vector<double>& s,
-                            const std::vector<double>& bound) {
-  std::vector<std::vector<double>> maximum(maxima, std::vector<double>(bound.size()));
-  for (std::int64_t c = 0; c < channels; ++c) {
-    maximum[error][c] = std::abs(double{got[c]} - expected[c]);
-    maximum[error_in_s][c] = in_magnitudes(maximum[error][c], s[c]);
-    maximum[magnitude][c] = std::abs(expected[c]);
-  }
-  return worst(output, maximum, bound);
-}
-
-Deviation y_deviation(const Geometry& geometry, const Tensors& tensors, const Reference& reference) {
+template <class Real>
+Statistics statistics_in(const Geometry& geometry, const Tensor& x) {
+  using Wide = WideOf<Real>;
   const std::int64_t lanes = lanes_of(geometry);
-  std::vector<double> shift(reference.scale.size()), least_s(reference.scale.size());
-  for (std::int64_t c = 0; c < geometry.channels; ++c) {
-    shift[c] = tensors.beta[c];
-    least_s[c] = std::max(std::abs(shift[c]), std::abs(double{tensors.gamma[c]}));
-  }
-  const std::vector<double> means = spread_over_lanes(geometry, reference.statistics.mean);
-  const std::vector<double> scales = spread_over_lanes(geometry, reference.scale);
-  const std::vector<double> shifts = spread_over_lanes(geometry, shift);
-  const std::vector<double> least = spread_over_lanes(geometry, least_s);
-  const auto accumulate = [&](const Piece& piece, double* __restrict lane_maximum) {
-    const float* const x = tensors.x + piece.offset;
-    const float* const y = tensors.out + piece.offset;
-    const std::int64_t first_lane = piece.block * lanes;
-    for_each_element(piece, lanes, [&](std::int64_t i, std::int64_t lane) {
-      const std::int64_t p = first_lane + lane;
-      const double expected = (x[i] - means[p]) * scales[p] + shifts[p];
-      const double off = std::abs(y[i] - expected);
-      keep_larger(lane_maximum[lane], in_magnitudes(off, std::max(std::abs(expected), least[p])));
-      keep_larger(lane_maximum[lanes + lane], off);
-      keep_larger(lane_maximum[2 * lanes + lane], std::abs(expected));
-    });
-  };
-  return worst("y", reduce(geometry, maxima, accumulate, keep_larger), bound_by_kappa(4, reference.statistics));
-}
-
-Deviation dx_deviation(const Case& test_case, const Geometry& geometry, const Tensors& tensors,
-                       const Reference& reference) {
-  const std::int64_t lanes = lanes_of(geometry);
-  const bool through_statistics = !test_case.flags.given_statistics;
-  const auto count = static_cast<double>(geometry.elements_per_channel());
-  std::vector<double> mean_dy(reference.scale.size()), projection(reference.scale.size());
-  for (std::int64_t c = 0; c < geometry.channels && through_statistics; ++c) {
-    mean_dy[c] = reference.sum_dy[c] / count;
-    projection[c] = reference.reciprocal_deviation[c] * reference.sum_dy_xhat[c] / count;
-  }
-  const std::vector<double> means = spread_over_lanes(geometry, reference.statistics.mean);
-  const std::vector<double> scales = spread_over_lanes(geometry, reference.scale);
-  const std::vector<double> mean_dys = spread_over_lanes(geometry, mean_dy);
-  const std::vector<double> projections = spread_over_lanes(geometry, projection);
-  const auto accumulate = [&](const Piece& piece, double* __restrict lane_maximum) {
-    const float* const x = tensors.x + piece.offset;
-    const float* const dy = tensors.dy + piece.offset;
-    const float* const dx = tensors.out + piece.offset;
-    const std::int64_t first_lane = piece.block * lanes;
-    for_each_element(piece, lanes, [&](std::int64_t i, std::int64_t lane) {
-      const std::int64_t p = first_lane + lane;
-      const double projected = (x[i] - means[p]) * projections[p];
-      const double expected = scales[p] * (dy[i] - mean_dys[p] - projected);
-      const double off = std::abs(dx[i] - expected);
-      const double largest = std::max(std::max(std::abs(double{dy[i]}), std::abs(mean_dys[p])), std::abs(projected));
-      keep_larger(lane_maximum[lane], in_magnitudes(off, std::abs(scales[p]) * largest));
-      keep_larger(lane_maximum[lanes + lane], off);
-      keep_larger(lane_maximum[2 * lanes + lane], std::abs(expected));
-    });
-  };
-  return worst("dx", reduce(geometry, maxima, accumulate, keep_larger), std::vector<double>(mean_dy.size(), 8.0));
-}
-
-void sum_gradients(const Geometry& geometry, const Tensors& tensors, Reference& reference) {
-  const std::int64_t lanes = lanes_of(geometry);
-  const std::vector<double> means = spread_over_lanes(geometry, reference.statistics.mean);
-  const std::vector<double> deviations = spread_over_lanes(geometry, reference.reciprocal_deviation);
-  const auto accumulate = [&](const Piece& piece, double* __restrict sum) {
-    const float* const x = tensors.x + piece.offset;
-    const float* const dy = tensors.dy + piece.offset;
-    const std::int64_t first_lane = piece.block * lanes;
-    for_each_element(piece, lanes, [&](std::int64_t i, std::int64_t lane) {
-      const double gradient = dy[i];
-      const double product = gradient * (x[i] - means[first_lane + lane]) * deviations[first_lane + lane];
-      sum[lane] += gradient;
-      sum[lanes + lane] += std::abs(gradient);
-      sum[2 * lanes + lane] += product;
-      sum[3 * lanes + lane] += std::abs(product);
-    });
-  };
-  std::vector<std::vector<double>> sums = reduce(geometry, 4, accumulate, add);
-  reference.sum_dy = std::move(sums[0]);
-  reference.sum_abs_dy = std::move(sums[1]);
-  reference.sum_dy_xhat = std::move(sums[2]);
-  reference.sum_abs_dy_xhat = std::move(sums[3]);
-}
-
-}  // namespace
-
-Statistics batch_statistics(const Geometry& geometry, const float* x) {
-  const std::int64_t lanes = lanes_of(geometry);
-  const auto count = static_cast<double>(geometry.elements_per_channel());
-  const auto sum = [&](const Piece& piece, double* __restrict sums) {
-    for_each_element(piece, lanes, [&](std::int64_t i, std::int64_t lane) { sums[lane] += x[piece.offset + i]; });
+  const auto count = static_cast<long double>(geometry.elements_per_channel());
+  const auto sum = [&](const Piece& piece, Wide* __restrict sums) {
+    const Elements<Real> values(x, piece);
+    for_each_element(piece, lanes, [&](std::int64_t i, std::int64_t lane) { sums[lane] += values[i]; });
   };
   Statistics statistics;
-  statistics.mean = reduce(geometry, 1, sum, add)[0];
-  for (double& mean : statistics.mean) mean /= count;
+  statistics.mean = reduce<Wide>(geometry, 1, sum, add)[0];
+  for (long double& mean : statistics.mean) mean /= count;
 
-  const std::vector<double> means = spread_over_lanes(geometry, statistics.mean);
-  const auto sum_deviations = [&](const Piece& piece, double* __restrict sums) {
+  const std::vector<Wide> means = spread_over_lanes<Wide>(geometry, statistics.mean);
+  const auto sum_deviations = [&](const Piece& piece, Wide* __restrict sums) {
+    const Elements<Real> values(x, piece);
     for_each_element(piece, lanes, [&](std::int64_t i, std::int64_t lane) {
-      const double deviation = x[piece.offset + i] - means[piece.block * lanes + lane];
+      const Wide deviation = values[i] - means[piece.block * lanes + lane];
       sums[lane] += deviation;
       sums[lanes + lane] += deviation * deviation;
     });
   };
-  const std::vector<std::vector<double>> deviations = reduce(geometry, 2, sum_deviations, add);
+  const std::vector<ChannelValues> deviations = reduce<Wide>(geometry, 2, sum_deviations, add);
   for (std::size_t c = 0; c < statistics.mean.size(); ++c) {
-    const double lost = deviations[0][c] / count;
+    const long double lost = deviations[0][c] / count;
     statistics.mean[c] += lost;
-    statistics.variance.push_back(std::max(0.0, deviations[1][c] / count - lost * lost));
+    statistics.variance.push_back(std::max(0.0L, deviations[1][c] / count - lost * lost));
   }
   return statistics;
 }
 
+template <class Real>
+void sum_gradients(const Case& test_case, const Geometry& geometry, const Tensors& tensors, Reference& reference) {
+  using Wide = WideOf<Real>;
+  const std::int64_t lanes = lanes_of(geometry);
+  const std::vector<Wide> means = spread_over_lanes<Wide>(geometry, reference.statistics.mean);
+  const std::vector<Wide> deviations = spread_over_lanes<Wide>(geometry, reference.reciprocal_deviation);
+  const GradientOfZ<Real> gradient(test_case, geometry, tensors, reference);
+  const auto accumulate = [&](const Piece& piece, Wide* __restrict sum) {
+    const Elements<Real> x(tensors.x, piece), dy(tensors.dy, piece);
+    const std::int64_t first_lane = piece.block * lanes;
+    for_each_element(piece, lanes, [&](std::int64_t i, std::int64_t lane) {
+      const std::int64_t p = first_lane + lane;
+      const auto [dz, error] = gradient.at(piece.offset + i, p, x[i], dy[i]);
+      const Wide xhat = (x[i] - means[p]) * deviations[p];
+      sum[lane] += dz;
+      sum[lanes + lane] += std::abs(dz);
+      sum[2 * lanes + lane] += dz * xhat;
+      sum[3 * lanes + lane] += std::abs(dz * xhat);
+      sum[4 * lanes + lane] += error;
+      sum[5 * lanes + lane] += error * std::abs(xhat);
+    });
+  };
+  std::vector<ChannelValues> sums = reduce<Wide>(geometry, 6, accumulate, add);
+  reference.sum_dz = std::move(sums[0]);
+  reference.sum_abs_dz = std::move(sums[1]);
+  reference.sum_dz_xhat = std::move(sums[2]);
+  reference.sum_abs_dz_xhat = std::move(sums[3]);
+  reference.sum_dz_error = std::move(sums[4]);
+  reference.sum_dz_xhat_error = std::move(sums[5]);
+  if constexpr (std::is_same_v<Real, float>) return;
+  // Long double has eleven bits more than f64, of which sums that cancel take some.
+  constexpr long double own_error = 0x1p-56L;
+  for (std::size_t c = 0; c < reference.sum_dz.size(); ++c) {
+    reference.sum_dz_error[c] += own_error * reference.sum_abs_dz[c];
+    reference.sum_dz_xhat_error[c] += own_error * reference.sum_abs_dz_xhat[c];
+  }
+}
+
+}  // namespace
+
+double contract_ulp(const Case& test_case) {
+  return test_case.types.parameters() == xbn::DataType::f64 ? 0x1p-52 : 0x1p-23;
+}
+
+Statistics batch_statistics(const Geometry& geometry, const Tensor& x) {
+  return x.type == xbn::DataType::f64 ? statistics_in<double>(geometry, x) : statistics_in<float>(geometry, x);
+}
+
 Reference reference_of(const Case& test_case, const Geometry& geometry, const Tensors& tensors,
                        const Statistics& batch) {
+  constexpr long double z_ulps = 4;
   Reference reference;
-  const std::int64_t channels = geometry.padded_channels();
-  if (test_case.flags.given_statistics) {
-    reference.statistics.mean.assign(tensors.mean, tensors.mean + channels);
-    reference.statistics.variance.assign(tensors.variance, tensors.variance + channels);
-  } else {
-    reference.statistics = batch;
-  }
-  for (std::int64_t c = 0; c < channels; ++c) {
-    const double deviation = std::sqrt(reference.statistics.variance[c] + test_case.shape.epsilon);
-    const double reciprocal = deviation > 0 ? 1 / deviation : 0;
+  reference.statistics = batch;
+  Statistics& statistics = reference.statistics;
+  for (std::int64_t c = 0; c < geometry.padded_channels(); ++c) {
+    if (test_case.flags.given_statistics) {
+      statistics.mean[c] = tensors.mean.get(c);
+      statistics.variance[c] = tensors.variance.get(c);
+    }
+    const long double deviation = std::sqrt(statistics.variance[c] + test_case.shape.epsilon);
+    const long double reciprocal = deviation > 0 ? 1 / deviation : 0;
     reference.reciprocal_deviation.push_back(reciprocal);
-    reference.scale.push_back(tensors.gamma[c] * reciprocal);
+    reference.scale.push_back(tensors.gamma.get(c) * reciprocal);
+    reference.shift.push_back(tensors.beta.get(c));
+    // Worse in proportion where |mean| is more than a thousand times sigma.
+    constexpr long double most = 1e30L;
+    const long double sigma = std::sqrt(statistics.variance[c]), mean = std::abs(statistics.mean[c]);
+    const long double worse = mean > 1e3L * sigma ? std::min(most, mean / sigma / 1e3L) : 1;
+    reference.z_error.push_back(z_ulps * contract_ulp(test_case) * worse);
   }
-  if (test_case.backward()) sum_gradients(geometry, tensors, reference);
+  if (!test_case.backward()) return reference;
+  if (test_case.types.parameters() == xbn::DataType::f64) {
+    sum_gradients<double>(test_case, geometry, tensors, reference);
+  } else {
+    sum_gradients<float>(test_case, geometry, tensors, reference);
+  }
   return reference;
 }
 
-std::vector<Deviation> deviations(const Case& test_case, const Geometry& geometry, const Tensors& tensors,
-                                  const Reference& reference) {
-  const Statistics& statistics = reference.statistics;
-  const auto everywhere = [&](double bound) { return std::vector<double>(statistics.mean.size(), bound); };
-  std::vector<Deviation> all;
-  if (test_case.backward()) {
-    all.push_back(dx_deviation(test_case, geometry, tensors, reference));
-  } else {
-    all.push_back(y_deviation(geometry, tensors, reference));
+template <class Real>
+GradientOfZ<Real>::GradientOfZ(const Case& test_case, const Geometry& geometry, const Tensors& tensors,
+                               const Reference& reference)
+    : activation_(test_case.activation()),
+      activated_(test_case.activated()),
+      passed_(test_case.has_mask() ? tensors.passed : nullptr),
+      ulp_(contract_ulp(test_case)),
+      vanishing_(tensors.dy.type == xbn::DataType::f16 ? 0x1.01p-25 : 0),
+      scales_(spread_over_lanes<Wide>(geometry, reference.scale)),
+      shifts_(spread_over_lanes<Wide>(geometry, reference.shift)),
+      relative_(spread_over_lanes<Wide>(geometry, reference.z_error)) {
+  // Where a mask tells what passed, the derivative needs no z. Elsewhere backward's z is that of the mean it is given,
+  // which is rounded.
+  ChannelValues least, means;
+  for (std::int64_t c = 0; c < geometry.padded_channels(); ++c) {
+    least.push_back(std::max(std::abs(tensors.gamma.get(c)), std::abs(tensors.beta.get(c))));
   }
-  if (test_case.computes_statistics()) {
-    std::vector<double> s_of_mean;
-    for (std::size_t c = 0; c < statistics.mean.size(); ++c) {
-      s_of_mean.push_back(std::max(std::abs(statistics.mean[c]), std::sqrt(statistics.variance[c])));
-    }
-    all.push_back(
-        channel_deviation("mean", geometry.channels, tensors.out_mean, statistics.mean, s_of_mean, everywhere(2)));
-    // Floats below the least normal one are as far apart as that one's neighbours.
-    std::vector<double> s_of_variance = statistics.variance;
-    for (double& s : s_of_variance) s = s > 0 ? std::max(s, double{std::numeric_limits<float>::min()}) : 0;
-    all.push_back(channel_deviation("variance", geometry.channels, tensors.out_variance, statistics.variance,
-                                    s_of_variance, bound_by_kappa(4, statistics)));
-  }
-  if (test_case.computes_dgamma()) {
-    all.push_back(channel_deviation("dgamma", geometry.channels, tensors.dgamma, reference.sum_dy_xhat,
-                                    reference.sum_abs_dy_xhat, everywhere(4)));
-  }
-  if (test_case.computes_dbeta()) {
-    all.push_back(channel_deviation("dbeta", geometry.channels, tensors.dbeta, reference.sum_dy, reference.sum_abs_dy,
-                                    everywhere(4)));
-  }
-  return all;
+  for (std::int64_t c = 0; c < geometry.padded_channels(); ++c) means.push_back(tensors.mean.get(c));
+  means_ = spread_over_lanes<Wide>(geometry, means);
+  least_ = spread_over_lanes<Wide>(geometry, least);
 }
+
+template class GradientOfZ<float>;
+template class GradientOfZ<double>;
 
 }  // namespace bench

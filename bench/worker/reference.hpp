@@ -1,50 +1,77 @@
 #pragma once
 
-/// Batch normalization in double, in two passes, and how far a contender's outputs are from it.
+/// Batch normalization in two passes, in double, of f64 in long double.
 
-#include <string_view>
-#include <vector>
-
-#include "tensors.hpp"
+#include "lanes.hpp"
+#include "reference_activation.hpp"
 
 namespace bench {
 
-/// Of a batch; a value for each padded channel.
+/// Of a batch.
 struct Statistics {
-  std::vector<double> mean{};
-  std::vector<double> variance{};
+  ChannelValues mean{};
+  ChannelValues variance{};
 };
 
-Statistics batch_statistics(const Geometry& geometry, const float* x);
+Statistics batch_statistics(const Geometry& geometry, const Tensor& x);
 
-/// What the elements of a case's outputs are computed from, channel by channel.
+/// What the elements of a case's outputs are computed from, channel by channel. dz = dy * f'(z).
 struct Reference {
   Statistics statistics{};
-  std::vector<double> reciprocal_deviation{};
-  std::vector<double> scale{};
-  std::vector<double> sum_dy{};  ///< this and the following: backward only
-  std::vector<double> sum_abs_dy{};
-  std::vector<double> sum_dy_xhat{};
-  std::vector<double> sum_abs_dy_xhat{};
+  ChannelValues reciprocal_deviation{};
+  ChannelValues scale{};
+  ChannelValues shift{};
+  /// Of z, relative to max(|z|, |beta|, |gamma|, |residual|): what the contract allows.
+  ChannelValues z_error{};
+  ChannelValues sum_dz{};  ///< this and the following: backward only
+  ChannelValues sum_abs_dz{};
+  ChannelValues sum_dz_xhat{};
+  ChannelValues sum_abs_dz_xhat{};
+  ChannelValues sum_dz_error{};  ///< of how far each dz may be off, and that times |xhat|
+  ChannelValues sum_dz_xhat_error{};
 };
 
+/// 2^-23, or 2^-52 where parameters are f64: the contract's ulp.
+double contract_ulp(const Case& test_case);
+
 /// `batch` are the statistics of x. A case with given statistics takes those of `tensors` instead, which are then exact
-/// by definition.
+/// by definition. In backward with a mask `tensors.passed` stands for it.
 Reference reference_of(const Case& test_case, const Geometry& geometry, const Tensors& tensors,
                        const Statistics& batch);
 
-/// The largest error of one output. An ulp is 2^-23 of the magnitude s that docs/design.md's contract names for the
-/// output: max(|y|, |beta|, |gamma|) for y, and so on.
-struct Deviation {
-  std::string_view output;  ///< y, mean, variance, dx, dgamma or dbeta
-  double ulp;
-  double relative;  ///< the error as a fraction of the channel's largest |reference|, where that is not 0
-  double of_bound;  ///< the error as a fraction of what xbn promises; above 1 is a miss
-};
+/// Takes x and dy of a piece to dz, and to how far that may be off where a derivative is computed from a z that is.
+template <class Real>
+class GradientOfZ {
+ public:
+  using Wide = WideOf<Real>;
 
-/// One entry for each output of the case. The variance is held to the contract's tighter bound, that for ordinary data.
-/// A NaN counts as infinitely wrong, and so does a pad lane that is not zero.
-std::vector<Deviation> deviations(const Case& test_case, const Geometry& geometry, const Tensors& tensors,
-                                  const Reference& reference);
+  GradientOfZ(const Case& test_case, const Geometry& geometry, const Tensors& tensors, const Reference& reference);
+
+  struct Result {
+    Wide dz;
+    Wide error;
+  };
+
+  /// Of element `offset` of the tensors, in lane `p` of all.
+  Result at(std::int64_t offset, std::int64_t p, Real x, Real dy) const {
+    if (!activated_) return {dy, 0};
+    const Wide z = (x - means_[p]) * scales_[p] + shifts_[p];
+    if (passed_ != nullptr) {
+      // What passed is told by y, where a little z may have become 0.
+      return {passed_[offset] != 0 ? Wide{dy} : Wide{0}, z > 0 && z <= vanishing_ ? std::abs(Wide{dy}) : Wide{0}};
+    }
+    const Wide z_error = relative_[p] * std::max(std::abs(z), least_[p]);
+    const Wide of_computing = activation_.transcendental() ? 8 * ulp_ : 0;
+    return {dy * activation_.derivative(z), std::abs(Wide{dy}) * (activation_.uncertainty(z, z_error) + of_computing)};
+  }
+
+ private:
+  ReferenceActivation<Wide> activation_;
+  bool activated_;
+  const std::uint8_t* passed_;
+  Wide ulp_;
+  Wide vanishing_;
+  std::vector<Wide> means_, scales_, shifts_, least_, relative_;
+};
 
 }  // namespace bench

@@ -1,7 +1,9 @@
 #include "stream.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <immintrin.h>
+#include <new>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
@@ -105,31 +107,76 @@ auto widest_kernel(Store store) {
                                    : widest_kernel<Store::ordinary, two_sources>();
 }
 
+/// What has to be read and written, whatever the algorithm. `mask` is a buffer of as many bytes as a mask has.
+Mix mix_of(const Case& test_case, const Tensors& tensors, std::byte* mask) {
+  const auto bits = [](const Tensor& tensor) { return static_cast<int>(xbn::size_of(tensor.type)) * 8; };
+  Mix mix;
+  const auto read = [&](const Tensor& tensor) { mix.reads.push_back({tensor.data, bits(tensor)}); };
+  const auto write = [&](const Tensor& tensor) { mix.writes.push_back({tensor.data, bits(tensor)}); };
+  const bool add = test_case.flags.add_relu;
+  if (test_case.backward()) {
+    read(tensors.dy);
+    if (test_case.needs_x()) read(tensors.x);
+    if (test_case.has_mask()) mix.reads.push_back({mask, 1});
+    write(tensors.dx);
+    if (add) write(tensors.d_residual);
+    return mix;
+  }
+  read(tensors.x);
+  if (add) read(tensors.residual);
+  write(tensors.y);
+  if (test_case.has_mask()) mix.writes.push_back({mask, 1});
+  return mix;
+}
+
+/// Whether every tensor has as many bytes as the others, and they are one or two read and one written.
+bool is_plain(const Mix& mix) {
+  if (mix.reads.size() > 2 || mix.writes.size() > 1) return false;
+  const int bits = mix.writes.front().bits;
+  return std::all_of(mix.reads.begin(), mix.reads.end(), [&](const Mix::Read& read) { return read.bits == bits; });
+}
+
+constexpr std::align_val_t line{64};
+
 }  // namespace
+
+void StreamContender::FreeLines::operator()(std::byte* data) const { ::operator delete(data, line); }
 
 StreamContender::StreamContender(const Case& test_case, const Tensors& tensors, Store store, Threads threads,
                                  Places places)
-    : first_(test_case.backward() ? tensors.dy : tensors.x),
-      second_(tensors.x),
-      out_(tensors.out),
-      elements_(geometry_of(test_case).elements()),
-      threads_(threads),
-      places_(places) {
-  const bool two_sources = test_case.backward() && test_case.needs_x();
-  kernel_ = two_sources ? widest_kernel<true>(store) : widest_kernel<false>(store);
+    : elements_(geometry_of(test_case).elements()), store_(store), threads_(threads), places_(places) {
+  if (test_case.has_mask()) {
+    const auto bytes = static_cast<std::size_t>(elements_ / 8 + 1);
+    mask_.reset(static_cast<std::byte*>(::operator new(bytes, line)));
+    std::memset(mask_.get(), 0, bytes);
+  }
+  mix_ = mix_of(test_case, tensors, mask_.get());
+  if (!is_plain(mix_)) return;
+  kernel_ = mix_.reads.size() == 2 ? widest_kernel<true>(store) : widest_kernel<false>(store);
+  floats_ = elements_ * mix_.writes.front().bits / 8 / static_cast<std::int64_t>(sizeof(float));
+}
+
+void StreamContender::run_part(std::int64_t begin, std::int64_t end) {
+  if (kernel_ == nullptr) {
+    return stream_mix(mix_, begin, end - begin, places_ == Places::four ? 4 : 1, store_ == Store::streaming);
+  }
+  const auto* const first = reinterpret_cast<const float*>(mix_.reads.front().data);
+  const auto* const second = reinterpret_cast<const float*>(mix_.reads.back().data);
+  auto* const out = reinterpret_cast<float*>(mix_.writes.front().data);
+  kernel_(first + begin, second + begin, out + begin, end - begin, places_);
 }
 
 void StreamContender::run() {
-  if (threads_ == Threads::one) return kernel_(first_, second_, out_, elements_, places_);
+  const std::int64_t count = kernel_ != nullptr ? floats_ : elements_;
+  if (threads_ == Threads::one) return run_part(0, count);
   const std::int64_t threads = tbb::this_task_arena::max_concurrency();
-  const std::int64_t lines = (elements_ + floats_per_line - 1) / floats_per_line;
-  const std::int64_t part = (lines + threads - 1) / threads * floats_per_line;
+  const std::int64_t unit = kernel_ != nullptr ? floats_per_line : mix_group;
+  const std::int64_t part = ((count + unit - 1) / unit + threads - 1) / threads * unit;
   tbb::parallel_for(
       std::int64_t{0}, threads,
       [&](std::int64_t thread) {
-        const std::int64_t begin = std::min(thread * part, elements_);
-        const std::int64_t end = std::min(begin + part, elements_);
-        kernel_(first_ + begin, second_ + begin, out_ + begin, end - begin, places_);
+        const std::int64_t begin = std::min(thread * part, count);
+        run_part(begin, std::min(begin + part, count));
       },
       tbb::static_partitioner());
 }

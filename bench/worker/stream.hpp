@@ -3,7 +3,11 @@
 /// The memory limit: the fewest bytes that a case can move, streamed as fast as this machine can with the arena's
 /// threads.
 
+#include <cstddef>
+#include <memory>
+
 #include "contender.hpp"
+#include "stream_mix.hpp"
 #include "tensors.hpp"
 
 namespace bench {
@@ -14,20 +18,27 @@ enum class Places { one, four };  ///< of its tensors that a thread streams thro
 
 class StreamContender : public Contender {
  public:
-  /// Two tensors read where the case needs x and dy, else one; one written.
+  /// Read are x in forward, dy and (where the case needs it) x in backward, residual and mask; written y or dx,
+  /// d_residual and mask; each in its own width.
   StreamContender(const Case& test_case, const Tensors& tensors, Store store, Threads threads, Places places);
   void run() override;
 
  private:
   using Kernel = void (*)(const float* first, const float* second, float* out, std::int64_t elements, Places places);
+  struct FreeLines {
+    void operator()(std::byte* data) const;
+  };
 
-  Kernel kernel_;
-  const float* first_;
-  const float* second_;
-  float* out_;
+  void run_part(std::int64_t begin, std::int64_t end);
+
   std::int64_t elements_;
+  Store store_;
   Threads threads_;
   Places places_;
+  std::unique_ptr<std::byte, FreeLines> mask_{};
+  Mix mix_{};
+  Kernel kernel_ = nullptr;  ///< for tensors of one width and no mask
+  std::int64_t floats_ = 0;  ///< and what that counts in
 };
 
 }  // namespace bench

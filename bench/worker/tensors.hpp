@@ -2,27 +2,59 @@
 
 /// The memory that both libraries work on, allocated once and reused from case to case.
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
+
+#include <xbn/types.hpp>
 
 #include "geometry.hpp"
 
 namespace bench {
 
+/// Elements of a type that is known at run time; null where a case has no such tensor.
+struct Tensor {
+  std::byte* data = nullptr;
+  xbn::DataType type = xbn::DataType::f32;
+
+  std::byte* at(std::int64_t element) const { return data + element * static_cast<std::int64_t>(xbn::size_of(type)); }
+  template <class T>
+  T* as() const {
+    return reinterpret_cast<T*>(data);
+  }
+
+  /// Of tensors of f32 and f64.
+  double get(std::int64_t element) const {
+    return type == xbn::DataType::f64 ? as<double>()[element] : double{as<float>()[element]};
+  }
+  void set(std::int64_t element, double value) const {
+    if (type == xbn::DataType::f64) {
+      as<double>()[element] = value;
+    } else {
+      as<float>()[element] = static_cast<float>(value);
+    }
+  }
+};
+
 /// A contender's view of a case. Per-channel arrays have the padded number of channels.
 struct Tensors {
-  float* x = nullptr;
-  float* dy = nullptr;   ///< backward
-  float* out = nullptr;  ///< y or dx
-  float* gamma = nullptr;
-  float* beta = nullptr;
-  float* mean = nullptr;          ///< given, or of the batch, for all but forward training
-  float* variance = nullptr;      ///< likewise
-  float* out_mean = nullptr;      ///< of forward training
-  float* out_variance = nullptr;  ///< likewise
-  float* dgamma = nullptr;
-  float* dbeta = nullptr;
+  Tensor x{};
+  Tensor dy{};          ///< backward
+  Tensor y{};           ///< of forward; in backward, of the forward that writes the mask, before dx is
+  Tensor dx{};          ///< backward; the memory of y
+  Tensor residual{};    ///< with flag A
+  Tensor d_residual{};  ///< with flag A, backward
+  /// A byte for each element of dy: whether ReLU passed it in the forward that wrote the mask. For the reference only.
+  std::uint8_t* passed = nullptr;
+  Tensor gamma{};
+  Tensor beta{};
+  Tensor mean{};          ///< given, or of the batch, for all but forward training
+  Tensor variance{};      ///< likewise
+  Tensor out_mean{};      ///< of forward training
+  Tensor out_variance{};  ///< likewise
+  Tensor dgamma{};
+  Tensor dbeta{};
 };
 
 /// Tensors that begin at a cache line, each at another distance from a page's start: stores then do not collide with
@@ -38,21 +70,19 @@ class Memory {
 
  private:
   struct Free {
-    void operator()(float* data) const;
+    void operator()(std::byte* data) const;
   };
 
-  float* big_tensor(int index) const;
-
-  static constexpr int big_tensors = 3;
-  std::unique_ptr<float, Free> big_[big_tensors];
-  std::unique_ptr<float, Free> channel_arrays_;
-  std::int64_t big_elements_[big_tensors] = {0, 0, 0};
-  std::int64_t channels_ = 0;
+  static constexpr int big_tensors = 6;
+  std::unique_ptr<std::byte, Free> big_[big_tensors];
+  std::unique_ptr<std::byte, Free> channel_arrays_;
+  std::int64_t big_bytes_[big_tensors] = {};
+  std::int64_t channel_array_bytes_ = 0;
   std::int64_t generation_ = 0;
 };
 
-/// Overwrites what the case writes with NaN, in parallel: an element that a contender leaves out then shows. Also gives
-/// fresh pages to the threads of this arena.
-void poison_outputs(const Geometry& geometry, const Tensors& tensors);
+/// Overwrites what the case writes with ones, which are NaN in the types that have it, in parallel: an element that a
+/// contender leaves out then shows. Also gives fresh pages to the threads of this arena.
+void poison_outputs(const Case& test_case, const Geometry& geometry, const Tensors& tensors);
 
 }  // namespace bench

@@ -1,0 +1,181 @@
+/// xbn_fusions: what a fused operation costs more than the plain one, what it saves against separate calls, and what
+/// half-precision tensors do, on tensors larger than the cache.
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <stdexcept>
+#include <tbb/global_control.h>
+#include <tbb/task_arena.h>
+#include <thread>
+
+#include "separate_calls.hpp"
+#include "worker/measure.hpp"
+#include "worker/prepared_data.hpp"
+
+namespace {
+
+using bench::Case;
+using bench::Direction;
+using bench::Tag;
+using Times = std::vector<double>;
+
+struct Settings {
+  std::vector<std::string> problems{"mb50ic64ih112n\"resnet_50:conv1\"", "mb50ic256ih56n\"256x56x56\"",
+                                    "mb50ic512ih28n\"512x28x28\""};
+  std::string dir = "FWD_D,FWD_I,BWD_DW";
+  std::string tag = "abx,axb,aBx16b";
+  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  int repetitions = 7;
+};
+
+Times ratios(const Times& of, const Times& by) {
+  Times result;
+  for (std::size_t i = 0; i < of.size(); ++i) result.push_back(of[i] / by[i]);
+  return result;
+}
+
+double median(Times times) {
+  std::sort(times.begin(), times.end());
+  const std::size_t middle = times.size() / 2;
+  return times.size() % 2 == 1 ? times[middle] : (times[middle - 1] + times[middle]) / 2;
+}
+
+/// Bytes an element that a case moves beyond the cache. Where channels are last no slab of them fits, so that what the
+/// sums have read is read again.
+double bytes_of(const Case& test_case) {
+  const double width = static_cast<double>(xbn::size_of(test_case.types.source));
+  const double mask = test_case.has_mask() ? 1.0 / 8 : 0, added = test_case.flags.add_relu ? width : 0;
+  const double readings = test_case.direction != Direction::fwd_i && test_case.tag == Tag::axb ? 2 : 1;
+  if (test_case.backward()) return readings * (2 * width + mask) + width + added;
+  return readings * width + added + width + mask;
+}
+
+/// One contender on tensors that are filled for it; checked when it is made.
+struct Entry {
+  Case test_case;
+  std::unique_ptr<bench::Contender> contender;
+};
+
+void check(const bench::PreparedData& data, Entry& entry, const bench::Tensors& tensors, const char* what) {
+  for (const bench::Deviation& deviation : data.deviations_of(*entry.contender, entry.test_case, tensors)) {
+    if (deviation.of_bound <= 1) continue;
+    throw std::runtime_error(std::string(what) + ": " + std::string(deviation.output) + " is off by " +
+                             std::to_string(deviation.of_bound) + " of its bound");
+  }
+}
+
+template <class MadeOf>
+Entry entry(bench::PreparedData& data, const Case& test_case, const char* what) {
+  const bench::Tensors tensors = data.prepare(test_case, bench::Data::exact);
+  Entry made{test_case, std::make_unique<MadeOf>(test_case, tensors)};
+  check(data, made, tensors, what);
+  return made;
+}
+
+/// The median of `ratio`, and whether that is beyond the goal.
+void print_ratio(const Times& ratio, double goal, bool at_most) {
+  const double value = median(ratio);
+  std::printf(" %7.2f%s", value, (at_most ? value > goal : value < goal) ? "!" : " ");
+}
+
+void print_header(int width) {
+  std::printf(
+      "relu, add: time by the plain one's, scaled by the bytes that both move (goal: at most 1.05); separate: batch "
+      "norm,\nadd and ReLU in a call each by all in one (goal: at least 1.6); bf16, f16: time by that of f32, plain "
+      "(at most 0.6),\nand so with ReLU. ! marks what misses its goal.\n\n");
+  std::printf("%-*s %-6s %-6s %10s %8s %8s %8s %8s %8s %9s %8s\n", width, "problem", "dir", "tag", "plain us", "relu",
+              "add", "separate", "bf16", "f16", "bf16 relu", "f16 relu");
+}
+
+void run(const bench::Shape& shape, Direction direction, Tag tag, int repetitions, int width) {
+  constexpr double most_of_plain = 1.05, least_of_separate = 1.6, most_of_f32 = 0.6;
+  using xbn::DataType;
+  Case plain{shape, direction, tag, {direction == Direction::fwd_i, true, true}, {}, {}};
+  Case relu = plain, add = plain;
+  relu.flags.relu = true;
+  add.flags.add_relu = true;
+  const auto in = [](Case test_case, DataType type) {
+    test_case.types = {type, type};
+    return test_case;
+  };
+
+  // The case with most tensors comes first: those after it then move none.
+  bench::PreparedData f32, bf16, f16;
+  std::vector<Entry> entries;
+  entries.push_back(entry<bench::XbnContender>(f32, add, "add"));
+  entries.push_back(entry<bench::SeparateCalls>(f32, add, "separate"));
+  entries.push_back(entry<bench::XbnContender>(f32, relu, "relu"));
+  entries.push_back(entry<bench::XbnContender>(f32, plain, "plain"));
+  entries.push_back(entry<bench::XbnContender>(bf16, in(relu, DataType::bf16), "bf16 relu"));
+  entries.push_back(entry<bench::XbnContender>(bf16, in(plain, DataType::bf16), "bf16"));
+  entries.push_back(entry<bench::XbnContender>(f16, in(relu, DataType::f16), "f16 relu"));
+  entries.push_back(entry<bench::XbnContender>(f16, in(plain, DataType::f16), "f16"));
+  std::vector<bench::Contender*> contenders;
+  for (const Entry& one : entries) contenders.push_back(one.contender.get());
+  const std::vector<Times> times = bench::measure(contenders, repetitions);
+  const Times &of_add = times[0], &of_separate = times[1], &of_relu = times[2], &of_plain = times[3];
+
+  const auto scaled = [&](const Times& of, const Case& test_case) {
+    Times result = ratios(of, of_plain);
+    for (double& ratio : result) ratio *= bytes_of(plain) / bytes_of(test_case);
+    return result;
+  };
+  std::printf("%-*s %-6s %-6s %10.1f", width, shape.name.empty() ? descriptor(shape).c_str() : shape.name.c_str(),
+              std::string(name(direction)).c_str(), std::string(name(tag)).c_str(), 1e6 * median(of_plain));
+  print_ratio(scaled(of_relu, relu), most_of_plain, true);
+  print_ratio(scaled(of_add, add), most_of_plain, true);
+  print_ratio(ratios(of_separate, of_add), least_of_separate, false);
+  print_ratio(ratios(times[5], of_plain), most_of_f32, true);
+  print_ratio(ratios(times[7], of_plain), most_of_f32, true);
+  std::printf(" ");
+  print_ratio(ratios(times[4], of_relu), most_of_f32, true);
+  print_ratio(ratios(times[6], of_relu), most_of_f32, true);
+  std::printf("\n");
+  std::fflush(stdout);
+}
+
+void run_all(const Settings& settings) {
+  std::vector<bench::Shape> shapes;
+  std::size_t width = 7;
+  for (std::size_t i = 0; i < settings.problems.size(); ++i) {
+    shapes.push_back(bench::parse_problem("problem " + std::to_string(i + 1), settings.problems[i]));
+    width = std::max(width, shapes.back().name.empty() ? descriptor(shapes.back()).size() : shapes.back().name.size());
+  }
+  const std::vector<Direction> directions = bench::parse_directions("--dir", settings.dir);
+  const std::vector<Tag> tags = bench::parse_tags("--tag", settings.tag);
+  tbb::global_control limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(settings.threads));
+  tbb::task_arena arena(settings.threads);
+  arena.execute([&] {
+    print_header(static_cast<int>(width));
+    for (const bench::Shape& shape : shapes) {
+      for (const Tag tag : tags) {
+        for (const Direction direction : directions) {
+          run(shape, direction, tag, settings.repetitions, static_cast<int>(width));
+        }
+      }
+    }
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Settings settings;
+  CLI::App app("Times fused operations against plain and separate ones, and bf16 and f16 against f32.", "xbn_fusions");
+  app.add_option("problem", settings.problems, "problem descriptors, as compare has them")->capture_default_str();
+  app.add_option("--dir", settings.dir, "directions: FWD_D, FWD_I, BWD_D, BWD_DW")->capture_default_str();
+  app.add_option("--tag", settings.tag, "layouts: abx, axb, aBx8b, aBx16b")->capture_default_str();
+  app.add_option("--threads", settings.threads, "threads")->capture_default_str()->check(CLI::Range(1, 4096));
+  app.add_option("--repetitions", settings.repetitions, "interleaved repetitions of each measurement")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  CLI11_PARSE(app, argc, argv);
+  try {
+    run_all(settings);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
