@@ -115,7 +115,8 @@ FusedGradients gradients_from(const Problem& problem, Statistics statistics, con
   const std::int64_t elements = shape_of(problem).elements();
   const long double ulp = ulp_of(problem);
   FusedGradients result{sized(elements), sized(problem.channels), sized(problem.channels), factors.dz};
-  const auto& [xhat, dz] = factors;
+  const Bounded& xhat = factors.xhat;
+  const Bounded& dz = factors.dz;
   for (std::int64_t c = 0; c < problem.channels; ++c) {
     Quad dbeta = 0, dbeta_size = 0, dbeta_error = 0, dgamma = 0, dgamma_size = 0, dgamma_error = 0;
     for_each_valid(problem, in, c, [&](std::int64_t i, std::int64_t) {

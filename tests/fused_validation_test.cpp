@@ -2,6 +2,8 @@
 
 #include <array>
 #include <gtest/gtest.h>
+#include <string_view>
+#include <tuple>
 
 #include "fused_cases.hpp"
 #include "refusal.hpp"
@@ -208,9 +210,10 @@ TEST_F(FusedCallTest, IntegersAreNotTrained) {
                                                    {DataType::f32, DataType::s8, "destination"}}) {
     const Problem problem = small_problem(source, destination);
     const BatchNorm object(problem);
+    const std::string member = std::string("problem.") + which;
     const std::string was(name(std::string_view(which) == "source" ? source : destination));
     const auto expected = [&](const char* call) {
-      return "problem." + std::string(which) + " must be one of f32, f64, bf16, f16 for " + call + ", was " + was;
+      return member + " must be one of f32, f64, bf16, f16 for " + call + ", was " + was;
     };
     EXPECT_EQ(message_of([&] { object.forward_training(training<float>(problem)); }), expected("forward_training"));
     EXPECT_EQ(message_of([&] { object.backward(backward<float>(problem)); }), expected("backward"));
