@@ -164,15 +164,20 @@ void validate(const Problem& problem, const BasicForwardFolded<Real>& args) {
   fusions.lengths(args.lengths);
 }
 
+namespace {
+
 template <class Real>
 bool differentiates(const Problem& problem, const BasicBackward<Real>& args) {
   return problem.activation.kind != ActivationKind::none && args.mask == nullptr;
 }
 
+// Whether backward reads x and mean; else both may be null.
 template <class Real>
 bool reads_x(const Problem& problem, const BasicBackward<Real>& args) {
   return args.statistics == Statistics::batch || args.dgamma != nullptr || differentiates(problem, args);
 }
+
+}  // namespace
 
 template <class Real>
 void validate(const Problem& problem, const BasicBackward<Real>& args, std::size_t scratch_bytes) {
@@ -226,12 +231,10 @@ template void validate(const Problem&, const ForwardTraining&, std::size_t);
 template void validate(const Problem&, const ForwardInference&, std::size_t);
 template void validate(const Problem&, const ForwardFolded&);
 template void validate(const Problem&, const Backward&, std::size_t);
-template bool reads_x(const Problem&, const Backward&);
 template void validate(const Problem&, const ForwardTraining64&, std::size_t);
 template void validate(const Problem&, const ForwardInference64&, std::size_t);
 template void validate(const Problem&, const ForwardFolded64&);
 template void validate(const Problem&, const Backward64&, std::size_t);
-template bool reads_x(const Problem&, const Backward64&);
 
 Strides resolve(const Problem& problem, const Strides& strides) {
   return resolve_strides(problem.layout, nesting(problem.layout, problem.batch, problem.channels, problem.spatial),

@@ -31,10 +31,6 @@ void validate(const Problem& problem, const GradientSums& into, const GradientSu
 void validate(const Problem& problem, const FinaliseGradientArgs& args);
 void validate(const Problem& problem, const GradientApply& args);
 
-/// Whether backward reads x and mean; else both may be null.
-template <class Real>
-bool reads_x(const Problem& problem, const BasicBackward<Real>& args);
-
 /// Whether a problem is of f32 and has nothing fused to it.
 bool is_plain(const Problem& problem);
 

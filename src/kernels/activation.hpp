@@ -87,12 +87,6 @@ inline void times_derivative(const Activation& activation, const Pack<A, Real, k
   }
 }
 
-// Whether z can be had from y. Leaky ReLU's slope must be > 0.
-constexpr bool is_invertible(ActivationKind kind) {
-  return kind == ActivationKind::none || kind == ActivationKind::leaky_relu || kind == ActivationKind::sigmoid ||
-         kind == ActivationKind::tanh;
-}
-
 // z of which y came, of an invertible activation. Infinite where y is as far as f goes, NaN beyond.
 template <class A, class Real, int kCount>
 inline void invert(const Activation& activation, Pack<A, Real, kLanes>* y) {
