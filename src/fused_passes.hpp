@@ -129,15 +129,12 @@ class FusedPasses {
   template <class Apply>
   void for_each_piece(ChannelRange slab, bool backwards, const Apply& apply) const {
     const Groups groups(slab, schedule_.apply_group_channels);
-    const Index tiles = tiles_per_piece();
-    const Index of = tiles > 1 ? 1 : schedule_.pieces_per_tile;
-    const Index parts = (of_.tiling.tiles + tiles - 1) / tiles * of;
-    const Units units{groups.count(), parts, of_.tiling.family == Family::interleaved};
+    const Pieces pieces = this->pieces();
+    const Units units{groups.count(), pieces.count(), of_.tiling.family == Family::interleaved};
     in_parallel(units.count(), [&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
         const Index unit = backwards ? first + last - 1 - i : i;
-        const Index part = units.part(unit);
-        apply(groups[units.group(unit)], Piece{part / of * tiles, part % of, of, tiles});
+        apply(groups[units.group(unit)], pieces[units.part(unit)]);
       }
     });
   }
@@ -154,10 +151,33 @@ class FusedPasses {
   }
 
  private:
-  // Whole samples; one where each has a weight of its own.
-  Index tiles_per_piece() const {
-    if (of_.weights != nullptr) return 1;
-    return std::max<Index>(1, schedule_.tiles_per_piece / of_.tiling.segments * of_.tiling.segments);
+  // The pieces of `rounds` times `tiles_a_round` tiles: parts of a tile, or `tiles` together, or what is left of them
+  // at the end of a round.
+  struct Pieces {
+    Index rounds;
+    Index tiles_a_round;
+    Index tiles;
+    Index parts_a_tile;
+
+    Index a_round() const { return (tiles_a_round + tiles - 1) / tiles; }
+    Index count() const { return rounds * a_round() * parts_a_tile; }
+    Piece operator[](Index index) const {
+      const Index together = index / parts_a_tile;
+      const Index first = together % a_round() * tiles;
+      return {together / a_round() * tiles_a_round + first, index % parts_a_tile, parts_a_tile,
+              std::min(tiles, tiles_a_round - first)};
+    }
+  };
+
+  // Tiles that are applied together are of whole samples or of one. A sample that has a weight goes alone.
+  Pieces pieces() const {
+    const Tiling& tiling = of_.tiling;
+    const Index tiles = of_.weights != nullptr ? 1 : schedule_.tiles_per_piece;
+    if (tiles >= tiling.segments) {
+      const Index whole = tiles / tiling.segments * tiling.segments;
+      return {1, tiling.tiles, whole, whole == 1 ? schedule_.pieces_per_tile : 1};
+    }
+    return {tiling.tiles / tiling.segments, tiling.segments, tiles, tiles == 1 ? schedule_.pieces_per_tile : 1};
   }
 
   // Each thread's streaming stores are done when its range is.

@@ -13,13 +13,14 @@ Part part(Index count, Index index, Index of, Index granule) {
 
 PlanesTile planes_tile(const Problem& problem, const Tiling& tiling, const Piece& piece) {
   const Index first_plane = piece.tile / tiling.segments * tiling.planes_per_tile;
-  if (piece.tiles > 1) {
+  if (piece.tiles > 1 && piece.tiles >= tiling.segments) {
     const Index most = piece.tiles / tiling.segments * tiling.planes_per_tile;
     return {first_plane, std::min(most, problem.batch - first_plane), 0, problem.spatial};
   }
   const Index planes = std::min(tiling.planes_per_tile, problem.batch - first_plane);
   const Index offset = piece.tile % tiling.segments * tiling.segment_length;
-  const Index length = std::min(tiling.segment_length, problem.spatial - offset);
+  const Index length = std::min(piece.tiles * tiling.segment_length, problem.spatial - offset);
+  if (piece.tiles > 1) return {first_plane, planes, offset, length};
   if (planes >= piece.of) {
     const Part some = part(planes, piece.index, piece.of, 1);
     return {first_plane + some.first, some.count, offset, length};

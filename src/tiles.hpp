@@ -11,7 +11,7 @@ struct ChannelRange {
   Index count;
 };
 
-// A part of a tile, piece `index` of `of`; or `tiles` whole ones, of rows or of whole planes.
+// A part of a tile, piece `index` of `of`; or `tiles` whole ones: of rows, of whole planes, or from one plane.
 struct Piece {
   Index tile;
   Index index;

@@ -21,12 +21,6 @@ inline unsigned passes(const Pack<A, Real, kLanes>& z) {
   return to_unsigned(passing(z));
 }
 
-// The lanes of which the bit is set; +0 elsewhere.
-template <class A, class Real>
-inline Pack<A, Real, kLanes> keep(unsigned bits, const Pack<A, Real, kLanes>& value) {
-  return keep(MaskFrom<Mask<A, Real, kLanes>>::bits(bits), value);
-}
-
 template <class A, class Real, int kCount>
 inline void activate(const Activation& activation, Pack<A, Real, kLanes>* z) {
   using P = Pack<A, Real, kLanes>;

@@ -14,7 +14,10 @@ class FusedApply {
       : operation_(operation), extent_(with_rows_of_one_image(extent, operation_)), store_(store) {}
 
   void run() {
-    for (Index image = 0; image < extent_.images; ++image) {
+    Index image = 0;
+    if (extent_.shape == Shape::blocks && store_ == Store::streaming && extent_.lengths == nullptr)
+      image = run_quarters();
+    for (; image < extent_.images; ++image) {
       const Index valid = valid_positions(extent_, image);
       for (Index block = 0; block < extent_.blocks; ++block) {
         move_to(operation_, image, block, 0);
@@ -36,11 +39,57 @@ class FusedApply {
   // Shorter quarters of a run are not worth streams of their own.
   static constexpr Index kQuarter = 1024;
 
-  void apply_block(Index block, Index positions) {
+  // The same block of four images at a time: streams that prefetchers follow side by side. Returns the first image
+  // that is left.
+  Index run_quarters() {
+    const Index quarter = extent_.images / kBand;
+    for (Index image = 0; image < quarter; ++image) {
+      for (Index block = 0; block < extent_.blocks; ++block) {
+        bool together = is_run(extent_, block, operation_);
+        for (Index k = 0; k < kBand; ++k) {
+          move_to(operation_, image + k * quarter, block, 0);
+          together = together && operation_.can_stream();
+        }
+        if (together) {
+          move_to(operation_, image, block, 0);
+          apply_images(block, quarter);
+          continue;
+        }
+        for (Index k = 0; k < kBand; ++k) {
+          move_to(operation_, image + k * quarter, block, 0);
+          apply_block(block, extent_.positions);
+        }
+      }
+    }
+    return quarter * kBand;
+  }
+
+  [[gnu::flatten, gnu::noinline]] void apply_images(Index block, Index distance) {
     Vector coefficient[kCoefficients];
+    coefficients_of_block(block, coefficient);
+    Operation operation = operation_;
+    operation.for_each_tensor([&](auto& stream) { stream.step = distance * stream.image_pitch; });
+    operation.mask.step = distance * operation.mask.image_pitch;
+    const Index elements = run_elements(extent_, extent_.positions);
+    const Partial whole{kLanes, kLanes};
+    Index i = 0;
+    for (; i + kLanes <= elements; i += kLanes) {
+      operation.template step<kBand, false, Store::streaming>(i, whole, coefficient);
+    }
+    if (i < elements) {
+      operation.template step<kBand, true, Store::streaming>(i, {elements - i, elements - i}, coefficient);
+    }
+  }
+
+  void coefficients_of_block(Index block, Vector* coefficient) const {
     for (int i = 0; i < kCoefficients; ++i) {
       coefficient[i] = lanes_of<A>(extent_, block, operation_.coefficients[i]);
     }
+  }
+
+  void apply_block(Index block, Index positions) {
+    Vector coefficient[kCoefficients];
+    coefficients_of_block(block, coefficient);
     if (is_run(extent_, block, operation_)) {
       const Index elements = run_elements(extent_, positions);
       if (store_ != Store::streaming) return apply_run<Store::ordinary>(elements, coefficient);
@@ -96,8 +145,9 @@ class FusedApply {
 
   template <Store kStore>
   void apply_bands(Index rows) {
-    const Index quarter = rows / kBand;
+    Index quarter = rows / kBand;
     const bool by_quarters = kStore == Store::streaming && quarter * extent_.width >= kQuarter;
+    if (by_quarters) quarter -= rows_off_page(quarter);
     const Index distance = by_quarters ? quarter : 1;
     Operation operation = operation_;
     operation.for_each_tensor([&](auto& stream) { stream.step = distance * stream.row_pitch; });
@@ -105,6 +155,21 @@ class FusedApply {
     apply_band<kStore, kBand>(operation, quarter, by_quarters ? 1 : kBand);
     skip_rows(operation_, quarter * kBand);
     apply_band<kStore, 1>(operation_, rows - quarter * kBand, 1);
+  }
+
+  // By how many rows less than `quarter` streams begin at places of their own in their pages: from one place they
+  // contend for the same sets of the caches.
+  Index rows_off_page(Index quarter) {
+    constexpr Index kPage = 4096;
+    Index row = 0;
+    bool aliased = false;
+    operation_.for_each_tensor([&](auto& stream) {
+      const auto bytes = static_cast<Index>(stream.row_pitch * static_cast<Index>(sizeof(*stream.at)));
+      aliased = aliased || (stream.present() && quarter * bytes % kPage == 0);
+      row = bytes > row ? bytes : row;
+    });
+    if (!aliased) return 0;
+    return row < kPage / 4 ? kPage / 4 / row : 1;
   }
 
   static void skip_rows(Operation& operation, Index rows) {

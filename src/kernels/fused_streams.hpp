@@ -6,7 +6,7 @@
 
 #include "kernels/activation.hpp"
 #include "kernels/fused_table.hpp"
-#include "kernels/storage.hpp"
+#include "kernels/masked_rows.hpp"
 
 namespace xbn::kernels {
 namespace {
@@ -73,12 +73,6 @@ inline void store_to(const RealLanes<A, T>& value, T* to, const Partial& partial
   } else {
     store_lanes<A>(value, to);
   }
-}
-
-inline unsigned load_bits(const std::uint8_t* from, Index count) {
-  unsigned bits = from[0];
-  if (count > 8) bits |= static_cast<unsigned>(from[1]) << 8;
-  return bits;
 }
 
 inline void store_bits(unsigned bits, std::uint8_t* to, const Partial& partial) {

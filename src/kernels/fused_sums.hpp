@@ -24,11 +24,18 @@ struct MomentsStreams {
   void for_each_tensor(const Visit& visit) {
     visit(x);
   }
-  // The type of all sources, where sums can be taken of them as they are.
-  using Stored = Source;
+  // Whether sums can be taken of the elements as they lie in memory.
   bool direct() const { return true; }
-  const Stored* place(int, Index i) const { return x.at + i; }
-  Index row_pitch(int) const { return x.row_pitch; }
+  // Calls with(a reduction of them, rows of 16 consecutive elements from element i on).
+  template <class Reduction, class With>
+  void with_consecutive(Index i, const With& with) const {
+    with(OfStored<Reduction, Source>{}, Rows<1, Source>{{x.at + i}, {kLanes}});
+  }
+  // Likewise with the rows of channels from here on.
+  template <class Reduction, class With>
+  void with_rows(const With& with) const {
+    with(OfStored<Reduction, Source>{}, Rows<1, Source>{{x.at}, {x.row_pitch}});
+  }
   const Real* coefficient(int) const { return nullptr; }
 
   template <int kCount, bool kPartial>
@@ -48,19 +55,35 @@ struct GradientSumsStreams : GradientStreams<A, Source, Gradient> {
 
   explicit GradientSumsStreams(const FusedGradient<Real>& tile) : Base(tile) {}
 
-  using Stored = Source;
   bool direct() const {
-    return std::is_same_v<Source, Gradient> && this->x.present() && this->activation.kind == ActivationKind::none;
+    return std::is_same_v<Source, Gradient> && this->x.present() && !this->differentiates && !this->from_output;
   }
-  const Stored* place(int source, Index i) const {
-    return source == 0 ? reinterpret_cast<const Stored*>(this->dy.at) + i : this->x.at + i;
+  template <class Reduction, class With>
+  void with_consecutive(Index i, const With& with) const {
+    with_sources<Reduction>(i, kLanes, kLanes, kLanes / 8, with);
   }
-  Index row_pitch(int source) const { return source == 0 ? this->dy.row_pitch : this->x.row_pitch; }
+  template <class Reduction, class With>
+  void with_rows(const With& with) const {
+    with_sources<Reduction>(0, this->dy.row_pitch, this->x.row_pitch, this->mask.row_pitch, with);
+  }
   const Real* coefficient(int i) const { return this->coefficients[i]; }
 
   template <int kCount, bool kPartial>
   void stage(Index i, const Partial& partial, const Vector* coefficient, Vector* out) const {
     this->template load<kCount, kPartial>(i, partial, coefficient, out, out + kCount);
+  }
+
+ private:
+  template <class Reduction, class With>
+  void with_sources(Index i, Index dy_pitch, Index x_pitch, Index mask_pitch, const With& with) const {
+    if constexpr (std::is_same_v<Source, Gradient>) {
+      const Rows<2, Source> rows{{this->dy.at + i, this->x.at + i}, {dy_pitch, x_pitch}};
+      if (this->mask.present()) {
+        with(Masked<Reduction, Source>{}, MaskedRows<Source>{rows, this->mask.at + i / 8, mask_pitch});
+      } else {
+        with(OfStored<Reduction, Source>{}, rows);
+      }
+    }
   }
 };
 
@@ -74,7 +97,6 @@ class FusedAccumulation {
  public:
   using Real = typename Reduction::Real;
   using Vector = Pack<A, Real, kLanes>;
-  using Direct = OfStored<Reduction, typename Streams::Stored>;
   static constexpr int kSources = Reduction::kSources;
   static constexpr int kSums = Reduction::kSums;
 
@@ -177,27 +199,44 @@ class FusedAccumulation {
                                                const Real* center, const Sums<kSums>& sums) {
     Index i = 0;
     while (i < elements) {
-      if (column.filled == 0 && streams_.direct() && elements - i >= kStrip) {
-        RowsOf<Direct> rows;
-        for (int s = 0; s < kSources; ++s) {
-          rows.data[s] = streams_.place(s, i);
-          rows.stride[s] = kLanes;
-        }
-        const Index whole = (elements - i) / kStrip * kStrip;
-        Alone alone;
-        add_column<A, Direct>(rows, whole / kLanes, 0, center, sums, alone);
-        i += whole;
-      } else if (elements - i >= kTogether * kLanes) {
+      const Index left = elements - i;
+      const Index direct = direct_elements(column, left);
+      if (direct > 0) {
+        add_whole_rows(column, center, sums);
+        streams_.template with_consecutive<Reduction>(i, [&]<class Direct>(Direct, const auto& rows) {
+          Alone alone;
+          add_column<A, Direct>(rows, direct / kLanes, 0, center, sums, alone);
+        });
+        i += direct;
+        continue;
+      }
+      // Not beyond the end of a block, if the next could then be summed where it lies.
+      const Index room = column.filled % kLanes == 0 ? kStrip - column.filled : kStrip;
+      if (left >= kTogether * kLanes && room >= kTogether * kLanes) {
         stage<kTogether, false>(column, i, {kLanes, kLanes}, coefficient);
         i += kTogether * kLanes;
         advance(column, kTogether * kLanes, center, sums);
       } else {
-        const Index count = elements - i < kLanes ? elements - i : kLanes;
+        const Index count = left < kLanes ? left : kLanes;
         stage<1, true>(column, i, {count, count}, coefficient);
         i += count;
         advance(column, count, center, sums);
       }
     }
+  }
+
+  // How many of the `left` elements of a run can be summed where they lie: whole blocks, or whole rows where the
+  // reduction does not mind in which blocks they are.
+  Index direct_elements(const Column& column, Index left) const {
+    if (!streams_.direct()) return 0;
+    if (Reduction::kParityMatters) return column.filled == 0 ? left / kStrip * kStrip : 0;
+    return column.filled % kLanes == 0 ? left / kLanes * kLanes : 0;
+  }
+
+  void add_whole_rows(Column& column, const Real* center, const Sums<kSums>& sums) {
+    if (column.filled == 0) return;
+    add_staged(column, column.filled / kLanes, 0, center, sums);
+    column.filled = 0;
   }
 
   template <int kCount, bool kPartial>
@@ -235,12 +274,8 @@ class FusedAccumulation {
     const Index whole = count / fold;
     if (streams_.direct() && fold == 1 && extent_.images == 1 && extent_.lengths == nullptr) {
       move_to(streams_, 0, 0, 0);
-      RowsOf<Direct> rows;
-      for (int s = 0; s < kSources; ++s) {
-        rows.data[s] = streams_.place(s, 0);
-        rows.stride[s] = streams_.row_pitch(s);
-      }
-      add_rows<A, Direct>(rows, whole, lanes, centers, all);
+      streams_.template with_rows<Reduction>(
+          [&]<class Direct>(Direct, const auto& rows) { add_rows<A, Direct>(rows, whole, lanes, centers, all); });
     } else {
       const Index blocks = blocks_of_rows<Reduction>(whole);
       for (Index block = 0; block < blocks; ++block) {

@@ -142,9 +142,6 @@ struct Rows {
   Index stride[kSources];
 };
 
-template <class Reduction>
-using RowsOf = Rows<Reduction::kSources, typename Reduction::Stored>;
-
 template <int kSources, class Stored>
 inline Rows<kSources, Stored> shifted(const Rows<kSources, Stored>& rows, Index row, Index lane) {
   Rows<kSources, Stored> result = rows;
@@ -180,6 +177,17 @@ struct RowReader {
     }
   }
 };
+
+// The rows that a reduction takes, and how one is read.
+template <class Reduction>
+struct RowsFor {
+  using Type = Rows<Reduction::kSources, typename Reduction::Stored>;
+  template <class A, bool kPartial>
+  using Reader = RowReader<A, typename Reduction::Stored, Reduction::kSources, kPartial>;
+};
+
+template <class Reduction>
+using RowsOf = typename RowsFor<Reduction>::Type;
 
 template <int kSums>
 struct Sums {
@@ -257,6 +265,8 @@ template <class A, class Reduction, bool kPartial>
 struct StreamSet<A, Reduction, 1, kPartial> {
   using Real = typename Reduction::Real;
   using RowsOfAll = RowsOf<Reduction>;
+  template <bool kSome>
+  using Reader = typename RowsFor<Reduction>::template Reader<A, kSome>;
 
   typename Reduction::template Block<A> block;
   Pack<A, Real, kLanes> about;
@@ -267,13 +277,11 @@ struct StreamSet<A, Reduction, 1, kPartial> {
 
   template <class Parity>
   void add(const RowsOfAll& rows, Index row, Index lane, Index lanes, const StreamStep&, Parity parity) {
-    block.add(RowReader<A, typename Reduction::Stored, Reduction::kSources, kPartial>{rows, row, lane, lanes}, about,
-              parity);
+    block.add(Reader<kPartial>{rows, row, lane, lanes}, about, parity);
   }
 
   void add_tail(const RowsOfAll& rows, Index row, Index lanes, const Real* center) {
-    block.add(RowReader<A, typename Reduction::Stored, Reduction::kSources, true>{rows, row, 0, lanes},
-              Pack<A, Real, kLanes>::load_first(center, lanes), Odd{});
+    block.add(Reader<true>{rows, row, 0, lanes}, Pack<A, Real, kLanes>::load_first(center, lanes), Odd{});
   }
 
   void finish(double* const* sums, Index offset, const StreamStep&) const { block.finish(sums, offset); }
