@@ -15,22 +15,6 @@ using kernels::Store;
 
 bool same_memory(const TensorIn& a, const TensorOut& b) { return a.data == b.data; }
 
-// Slab after slab: the sums of all its tiles, the end of its sums, and the apply pass; or, overlapped, the apply pass
-// of one slab together with the sums of the next.
-template <class Sums, class Finish, class Apply, class ApplyAndSums>
-void work_through(const Groups& slabs, Index first, Index last, bool overlapped, const Sums& sums, const Finish& finish,
-                  const Apply& apply, const ApplyAndSums& apply_and_sums) {
-  for (Index slab = first; slab < last; ++slab) {
-    if (slab == first || !overlapped) {
-      sums(slabs[slab]);
-    } else {
-      apply_and_sums(slabs[slab - 1], slabs[slab]);
-    }
-    finish(slabs[slab]);
-    if (!overlapped || slab + 1 == last) apply(slabs[slab]);
-  }
-}
-
 Store store_for(const Problem& problem, const CacheSizes& caches, const Traffic& traffic, bool in_place) {
   return !in_place && worth_streaming(problem, caches, traffic) ? Store::streaming : Store::ordinary;
 }

@@ -34,6 +34,22 @@ const kernels::FusedTable<Real>& table_of(const FusedMachine& machine) {
   }
 }
 
+// Whether the kernels have the activation beside the sums of another slab.
+bool is_light(const Activation& activation) {
+  switch (activation.kind) {
+    case ActivationKind::none:
+    case ActivationKind::relu:
+    case ActivationKind::leaky_relu:
+    case ActivationKind::clipped_relu:
+      return true;
+    case ActivationKind::sigmoid:
+    case ActivationKind::tanh:
+    case ActivationKind::silu:
+      break;
+  }
+  return false;
+}
+
 }  // namespace
 
 // Wide arrays have `channels` elements a chunk, the others `channels`.
@@ -66,23 +82,40 @@ class FusedDriver<Real>::ForwardCall {
         settings{driver.problem_, driver.machine_, driver.tiling_, driver.walk_, table_of<Real>(driver.machine_),
                  args.lengths,    nullptr},
         traffic_{driver.problem_.residual ? 2 : 1, two_passes, true,
-                 static_cast<Index>(std::max(size_of(x.type), size_of(y_.type)))},
+                 static_cast<Index>(std::max(size_of(x.type), size_of(y_.type))), can_overlap(args.lengths)},
         schedule(make_schedule(driver.problem_, driver.tiling_, driver.machine_.caches, traffic_,
                                driver.machine_.executor.concurrency())),
         store(streams() ? Store::streaming : Store::ordinary) {}
 
-  void apply(const FusedPasses<Real>& passes, ChannelRange slab, bool backwards, const Real* mean, const Real* scale,
-             const Real* shift) const {
-    passes.for_each_piece(slab, backwards, [&](ChannelRange group, const Piece& piece) {
-      const FusedWalk& walk = of_.walk_;
-      settings.kernels.apply({walk.extent(group, piece, settings.lengths), walk.source(x, group, piece),
-                              walk.source(residual_, group, piece), walk.destination(y_, group, piece),
-                              walk.mask(mask_, group, piece), of_.problem_.activation, at(mean, group.first),
-                              at(scale, group.first), at(shift, group.first), store});
+  // What the kernel is given of one piece.
+  kernels::FusedForward<Real> tile(ChannelRange group, const Piece& piece, const Real* mean, const Real* scale,
+                                   const Real* shift) const {
+    const FusedWalk& walk = of_.walk_;
+    return {walk.extent(group, piece, settings.lengths),
+            walk.source(x, group, piece),
+            walk.source(residual_, group, piece),
+            walk.destination(y_, group, piece),
+            walk.mask(mask_, group, piece),
+            of_.problem_.activation,
+            at(mean, group.first),
+            at(scale, group.first),
+            at(shift, group.first),
+            store};
+  }
+
+  void apply(const Real* mean, const Real* scale, const Real* shift) const {
+    const FusedPasses<Real> passes(settings, schedule, schedule.threads, store);
+    passes.for_each_piece({0, of_.problem_.channels}, false, [&](ChannelRange group, const Piece& piece) {
+      settings.kernels.apply(tile(group, piece, mean, scale, shift));
     });
   }
 
  private:
+  bool can_overlap(const std::int64_t* lengths) const {
+    return std::is_same_v<Real, float> && lengths == nullptr && !of_.problem_.weights && x.type == y_.type &&
+           is_light(of_.problem_.activation);
+  }
+
   bool streams() const {
     const bool in_place = y_.data == x.data || y_.data == residual_.data;
     return !in_place && worth_streaming(of_.problem_, of_.machine_.caches, traffic_);
@@ -129,27 +162,48 @@ void FusedDriver<Real>::forward_training(const BasicForwardTraining<Real>& args,
   call.settings.weights = args.weights;
   const double count = call.settings.total_weight();
   const kernels::WideMoments<Real> moments{scratch.sums[0], scratch.sums[1]};
-  for_each_range_of_slabs(machine_.executor, problem_, call.schedule,
-                          [&](const Groups& slabs, Index first, Index last, Index threads) {
-                            const FusedPasses<Real> passes(call.settings, call.schedule, threads, call.store);
-                            for (Index i = first; i < last; ++i) {
-                              const ChannelRange slab = slabs[i];
-                              const Index c = slab.first;
-                              passes.moments(slab, call.x, moments);
-                              call.settings.kernels.finalise_forward(slab.count, {count,
-                                                                                  {moments.mean + c, moments.m2 + c},
-                                                                                  at(args.gamma, c),
-                                                                                  at(args.beta, c),
-                                                                                  problem_.epsilon,
-                                                                                  problem_.epsilon_placement,
-                                                                                  args.mean + c,
-                                                                                  args.variance + c,
-                                                                                  scratch.scale + c,
-                                                                                  scratch.shift + c,
-                                                                                  at(args.running, c)});
-                              call.apply(passes, slab, true, args.mean, scratch.scale, scratch.shift);
-                            }
-                          });
+  const auto tile = [&](ChannelRange group, const Piece& piece) {
+    return call.tile(group, piece, args.mean, scratch.scale, scratch.shift);
+  };
+  const auto apply = [&](ChannelRange group, const Piece& piece) { call.settings.kernels.apply(tile(group, piece)); };
+  const auto extent = [&](ChannelRange group, const Piece& piece) {
+    return walk_.extent(group, piece, call.settings.lengths);
+  };
+  for_each_range_of_slabs(
+      machine_.executor, problem_, call.schedule, [&](const Groups& slabs, Index first, Index last, Index threads) {
+        const FusedPasses<Real> passes(call.settings, call.schedule, threads, call.store);
+        work_through(
+            slabs, first, last, call.schedule.overlapped,
+            [&](ChannelRange slab) {
+              passes.moments(
+                  slab, call.x, moments, [&](Index, ChannelRange group, const Piece& piece, const auto& out) {
+                    call.settings.kernels.moments(extent(group, piece), walk_.source(call.x, group, piece), out);
+                  });
+            },
+            [&](ChannelRange slab) {
+              const Index c = slab.first;
+              call.settings.kernels.finalise_forward(slab.count, {count,
+                                                                  {moments.mean + c, moments.m2 + c},
+                                                                  at(args.gamma, c),
+                                                                  at(args.beta, c),
+                                                                  problem_.epsilon,
+                                                                  problem_.epsilon_placement,
+                                                                  args.mean + c,
+                                                                  args.variance + c,
+                                                                  scratch.scale + c,
+                                                                  scratch.shift + c,
+                                                                  at(args.running, c)});
+            },
+            [&](ChannelRange slab) { passes.for_each_piece(slab, true, apply); },
+            [&](ChannelRange now, ChannelRange next) {
+              passes.moments(
+                  next, call.x, moments, [&](Index index, ChannelRange group, const Piece& piece, const auto& out) {
+                    call.settings.kernels.apply_and_moments(tile(passes.group(now, index), piece), extent(group, piece),
+                                                            walk_.source(call.x, group, piece), out);
+                  });
+              passes.for_each_further_piece(now, next, apply);
+            });
+      });
 }
 
 template <class Real>
@@ -159,15 +213,13 @@ void FusedDriver<Real>::forward_inference(const BasicForwardInference<Real>& arg
   const ForwardCall call(*this, args, false);
   call.settings.kernels.finalise_given(problem_.channels, {args.variance, args.gamma, args.beta, problem_.epsilon,
                                                            problem_.epsilon_placement, scratch.scale, scratch.shift});
-  const FusedPasses<Real> passes(call.settings, call.schedule, call.schedule.threads, call.store);
-  call.apply(passes, {0, problem_.channels}, false, args.mean, scratch.scale, scratch.shift);
+  call.apply(args.mean, scratch.scale, scratch.shift);
 }
 
 template <class Real>
 void FusedDriver<Real>::forward_folded(const BasicForwardFolded<Real>& args) const {
   const ForwardCall call(*this, args, false);
-  const FusedPasses<Real> passes(call.settings, call.schedule, call.schedule.threads, call.store);
-  call.apply(passes, {0, problem_.channels}, false, args.mean, args.scale, args.shift);
+  call.apply(args.mean, args.scale, args.shift);
 }
 
 // What a backward call reads, writes and has to compute.
@@ -195,18 +247,22 @@ class FusedDriver<Real>::BackwardCall {
                   args.lengths,
                   batch_ ? args.weights : nullptr},
         traffic_{sums_x_ ? 2 : 1, needs_sums() && needs_apply(), needs_apply(),
-                 static_cast<Index>(std::max(size_of(x_.type), size_of(dy_.type)))},
+                 static_cast<Index>(std::max(size_of(x_.type), size_of(dy_.type))), can_overlap()},
         schedule_(make_schedule(driver.problem_, driver.tiling_, driver.machine_.caches, traffic_,
                                 driver.machine_.executor.concurrency())),
         store_(streams() ? Store::streaming : Store::ordinary),
         count_(settings_.total_weight()) {}
 
   void run() const {
-    for_each_range_of_slabs(of_.machine_.executor, of_.problem_, schedule_,
-                            [&](const Groups& slabs, Index first, Index last, Index threads) {
-                              const FusedPasses<Real> passes(settings_, schedule_, threads, store_);
-                              for (Index i = first; i < last; ++i) run(passes, slabs[i]);
-                            });
+    for_each_range_of_slabs(
+        of_.machine_.executor, of_.problem_, schedule_,
+        [&](const Groups& slabs, Index first, Index last, Index threads) {
+          const FusedPasses<Real> passes(settings_, schedule_, threads, store_);
+          work_through(
+              slabs, first, last, schedule_.overlapped, [&](ChannelRange slab) { sums(passes, slab); },
+              [&](ChannelRange slab) { finish(slab); }, [&](ChannelRange slab) { apply(passes, slab); },
+              [&](ChannelRange now, ChannelRange next) { apply_and_sums(passes, now, next); });
+        });
   }
 
  private:
@@ -221,7 +277,15 @@ class FusedDriver<Real>::BackwardCall {
     return worth_streaming(of_.problem_, of_.machine_.caches, traffic_);
   }
 
-  void run(const FusedPasses<Real>& passes, ChannelRange slab) const {
+  bool can_overlap() const {
+    return x_.type == DataType::f32 && dy_.type == DataType::f32 && args_.lengths == nullptr &&
+           args_.weights == nullptr && sums_x_ && needs_apply() && !differentiates_ &&
+           !of_.problem_.backward_from_output;
+  }
+
+  kernels::WideGradientSums<Real> totals() const { return {scratch_.sums[0], scratch_.sums[1], scratch_.sums[2]}; }
+
+  void sums(const FusedPasses<Real>& passes, ChannelRange slab) const {
     const Problem& problem = of_.problem_;
     const Index c = slab.first;
     if (args_.saturated != nullptr) count_saturated(passes, slab);
@@ -230,11 +294,16 @@ class FusedDriver<Real>::BackwardCall {
                                        {args_.variance + c, at(args_.gamma, c), at(args_.beta, c), problem.epsilon,
                                         problem.epsilon_placement, scratch_.scale + c, scratch_.shift + c});
     }
-    const kernels::WideGradientSums<Real> sums{scratch_.sums[0], scratch_.sums[1], scratch_.sums[2]};
-    if (needs_sums()) {
-      passes.gradient_sums(
-          slab, [&](ChannelRange group, const Piece& piece) { return gradient(group, piece, sums_x_); }, sums);
-    }
+    if (!needs_sums()) return;
+    passes.gradient_sums(slab, totals(), [&](Index, ChannelRange group, const Piece& piece, const auto& out) {
+      settings_.kernels.gradient_sums(gradient(group, piece, sums_x_), out);
+    });
+  }
+
+  void finish(ChannelRange slab) const {
+    const Problem& problem = of_.problem_;
+    const Index c = slab.first;
+    const kernels::WideGradientSums<Real> sums = totals();
     const kernels::WideGradientSums<Real> of_slab{needs_sums() ? sums.dz + c : nullptr,
                                                   sums_x_ ? sums.dz_x + c : nullptr, sums_x_ ? sums.x + c : nullptr};
     const auto wanted = [&](Real* array) { return needs_apply() ? array + c : nullptr; };
@@ -242,15 +311,37 @@ class FusedDriver<Real>::BackwardCall {
         slab.count, {count_, args_.statistics, of_slab, problem.backward_from_output, at(args_.gamma, c),
                      args_.variance + c, problem.epsilon, problem.epsilon_placement, at(args_.dgamma, c),
                      at(args_.dbeta, c), wanted(scratch_.a), wanted(scratch_.b), wanted(scratch_.c)});
+  }
+
+  void apply(const FusedPasses<Real>& passes, ChannelRange slab) const {
     if (!needs_apply()) return;
-    passes.for_each_piece(slab, needs_sums(), [&](ChannelRange group, const Piece& piece) {
-      const Index first = group.first;
-      settings_.kernels.gradient_apply(
-          gradient(group, piece, batch_ && wants_dx_),
-          {of_.walk_.destination(dx_, group, piece), of_.walk_.destination(d_residual_, group, piece),
-           scratch_.a + first, scratch_.b + first, scratch_.c + first, static_cast<Real>(settings_.weight(piece.tile)),
-           store_});
+    passes.for_each_piece(slab, needs_sums(),
+                          [&](ChannelRange group, const Piece& piece) { apply_piece(group, piece); });
+  }
+
+  void apply_piece(ChannelRange group, const Piece& piece) const {
+    settings_.kernels.gradient_apply(gradient(group, piece, batch_ && wants_dx_), destinations(group, piece));
+  }
+
+  void apply_and_sums(const FusedPasses<Real>& passes, ChannelRange now, ChannelRange next) const {
+    passes.gradient_sums(next, totals(), [&](Index index, ChannelRange group, const Piece& piece, const auto& out) {
+      const ChannelRange applied = passes.group(now, index);
+      settings_.kernels.gradient_apply_and_sums(gradient(applied, piece, batch_ && wants_dx_),
+                                                destinations(applied, piece), gradient(group, piece, true), out);
     });
+    passes.for_each_further_piece(now, next,
+                                  [&](ChannelRange group, const Piece& piece) { apply_piece(group, piece); });
+  }
+
+  kernels::FusedGradientApply<Real> destinations(ChannelRange group, const Piece& piece) const {
+    const Index first = group.first;
+    return {of_.walk_.destination(dx_, group, piece),
+            of_.walk_.destination(d_residual_, group, piece),
+            scratch_.a + first,
+            scratch_.b + first,
+            scratch_.c + first,
+            static_cast<Real>(settings_.weight(piece.tile)),
+            store_};
   }
 
   // x itself is wanted, or only what the activation makes of it.

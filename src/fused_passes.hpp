@@ -50,10 +50,12 @@ class FusedPasses {
   FusedPasses(const FusedSettings<Real>& settings, const Schedule& schedule, Index threads, Store store)
       : of_(settings), schedule_(schedule), threads_(threads), store_(store) {}
 
-  // Moments of each chunk into chunk * channels + channel, merged into those of chunk 0.
-  void moments(ChannelRange slab, const TypedIn& x, const Moments& out) const {
+  // Moments of each chunk into chunk * channels + channel, merged into those of chunk 0. of_piece(group index, group,
+  // piece, out) takes those of one tile.
+  template <class OfPiece>
+  void moments(ChannelRange slab, const TypedIn& x, const Moments& out, const OfPiece& of_piece) const {
     const Index all = of_.problem.channels;
-    for_each_chunk(slab, [&](ChannelRange group, Index chunk) {
+    for_each_chunk(slab, [&](Index index, ChannelRange group, Index chunk) {
       const Moments total{out.mean + chunk * all + group.first, out.m2 + chunk * all + group.first};
       W mean[kMaxLanes];
       W m2[kMaxLanes];
@@ -63,8 +65,9 @@ class FusedPasses {
         const double of_tile = weight * static_cast<double>(of_.walk.elements(tile, of_.lengths));
         if (of_tile == 0) continue;
         const Piece piece{tile, 0, 1};
+        if (tile + 1 < of_.tiling.tiles) prefetch_pivots(group, Piece{tile + 1, 0, 1}, x);
         const Moments moments = count == 0 ? total : Moments{mean, m2};
-        of_.kernels.moments(of_.walk.extent(group, piece, of_.lengths), of_.walk.source(x, group, piece), moments);
+        of_piece(index, group, piece, moments);
         if (count == 0) {
           of_.kernels.scale(group.count, total.m2, weight);
         } else {
@@ -93,9 +96,9 @@ class FusedPasses {
     });
   }
 
-  // Likewise; gradient(group, piece) is what the kernel is given. The sums of x alone are weighted.
-  template <class Gradient>
-  void gradient_sums(ChannelRange slab, const Gradient& gradient, const Sums& out) const {
+  // Likewise. The sums of x alone are weighted.
+  template <class OfPiece>
+  void gradient_sums(ChannelRange slab, const Sums& out, const OfPiece& of_piece) const {
     const Index all = of_.problem.channels;
     const auto add = [&](Index channels, const Sums& into, const Sums& from) {
       of_.kernels.add(channels, into.dz, from.dz);
@@ -103,7 +106,7 @@ class FusedPasses {
       of_.kernels.add(channels, into.x, from.x);
     };
     const auto at = [&](Index offset) { return Sums{out.dz + offset, out.dz_x + offset, out.x + offset}; };
-    for_each_chunk(slab, [&](ChannelRange group, Index chunk) {
+    for_each_chunk(slab, [&](Index index, ChannelRange group, Index chunk) {
       const Sums total = at(chunk * all + group.first);
       for (W* sums : {total.dz, total.dz_x, total.x}) std::fill_n(sums, group.count, W{});
       W dz[kMaxLanes];
@@ -111,7 +114,7 @@ class FusedPasses {
       W x[kMaxLanes];
       for (Index tile = of_.first_tile(chunk); tile < of_.first_tile(chunk + 1); ++tile) {
         if (of_.walk.elements(tile, of_.lengths) == 0) continue;
-        of_.kernels.gradient_sums(gradient(group, Piece{tile, 0, 1}), {dz, dz_x, x});
+        of_piece(index, group, Piece{tile, 0, 1}, Sums{dz, dz_x, x});
         if (of_.weights != nullptr) of_.kernels.scale(group.count, x, of_.weight(tile));
         add(group.count, total, {dz, dz_x, x});
       }
@@ -122,6 +125,23 @@ class FusedPasses {
       for (Index chunk = 1; chunk < of_.tiling.chunks; ++chunk) {
         add(last - first, at(channel), at(chunk * all + channel));
       }
+    });
+  }
+
+  // Group `index` of a slab that has as many channels as another, or fewer.
+  ChannelRange group(ChannelRange slab, Index index) const {
+    const Groups groups(slab, schedule_.group_channels);
+    return index < groups.count() ? groups[index] : ChannelRange{slab.first, 0};
+  }
+
+  // The groups of a slab behind those that another, narrower one has, tile by tile.
+  template <class Apply>
+  void for_each_further_piece(ChannelRange slab, ChannelRange narrower, const Apply& apply) const {
+    const Groups groups(slab, schedule_.group_channels);
+    const Index done = Groups(narrower, schedule_.group_channels).count();
+    const Index tiles = of_.tiling.tiles;
+    in_parallel((groups.count() - done) * tiles, [&](Index first, Index last) {
+      for (Index unit = first; unit < last; ++unit) apply(groups[done + unit / tiles], Piece{unit % tiles, 0, 1});
     });
   }
 
@@ -189,12 +209,18 @@ class FusedPasses {
     });
   }
 
+  void prefetch_pivots(ChannelRange group, const Piece& piece, const TypedIn& x) const {
+    of_.kernels.prefetch_pivots(of_.walk.extent(group, piece, of_.lengths), of_.walk.source(x, group, piece));
+  }
+
   template <class Body>
   void for_each_chunk(ChannelRange slab, const Body& body) const {
     const Groups groups(slab, schedule_.group_channels);
     const Units units{groups.count(), of_.tiling.chunks, of_.tiling.family == Family::interleaved};
     in_parallel(units.count(), [&](Index first, Index last) {
-      for (Index unit = first; unit < last; ++unit) body(groups[units.group(unit)], units.part(unit));
+      for (Index unit = first; unit < last; ++unit) {
+        body(units.group(unit), groups[units.group(unit)], units.part(unit));
+      }
     });
   }
 

@@ -65,4 +65,20 @@ void for_each_range_of_slabs(const Executor& executor, const Problem& problem, c
                   [&](Index first, Index last) { work(slabs, first, last, inner_threads); });
 }
 
+// Slab after slab: the sums of all its tiles, the end of its sums, and the apply pass; or, overlapped, the apply pass
+// of one slab together with the sums of the next.
+template <class Sums, class Finish, class Apply, class ApplyAndSums>
+void work_through(const Groups& slabs, Index first, Index last, bool overlapped, const Sums& sums, const Finish& finish,
+                  const Apply& apply, const ApplyAndSums& apply_and_sums) {
+  for (Index slab = first; slab < last; ++slab) {
+    if (slab == first || !overlapped) {
+      sums(slabs[slab]);
+    } else {
+      apply_and_sums(slabs[slab - 1], slabs[slab]);
+    }
+    finish(slabs[slab]);
+    if (!overlapped || slab + 1 == last) apply(slabs[slab]);
+  }
+}
+
 }  // namespace xbn::internal

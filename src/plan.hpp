@@ -65,6 +65,7 @@ struct Traffic {
   bool two_passes;  // everything that is read is read twice
   bool writes;      // a tensor is written
   Index element = sizeof(float);
+  bool can_overlap = true;  // the apply pass of a slab can go along with the sums of the next
 };
 
 Schedule make_schedule(const Problem& problem, const Tiling& tiling, const CacheSizes& caches, const Traffic& traffic,

@@ -200,6 +200,25 @@ TEST_P(FusedDeterminismTest, AnyPlacement) {
   });
 }
 
+// Several tiles of an image, and several images, that are applied together.
+TEST_P(FusedDeterminismTest, AnySharing) {
+  using enum DataType;
+  for (const Shape& shape : {Shape{2, 16, 12000}, Shape{9, 33, 500}}) {
+    const Case of = make_case(made_of(shape, bf16, bf16, Activation::relu()));
+    for (const Layout layout : layouts_of(shape)) {
+      Problem problem = of.problem;
+      problem.layout = layout;
+      SCOPED_TRACE(to_string(problem));
+      const Results serial = run_all(of, BatchNorm(problem, {&serial_executor(), {}}), 0);
+      for (const int threads : {1, 2, 7}) {
+        SCOPED_TRACE(threads);
+        const CacheSizes tiny{2048, 4096};
+        run_in_arena(threads, [&] { expect_same(run_all(of, BatchNorm(problem, {nullptr, tiny}), 0), serial); });
+      }
+    }
+  }
+}
+
 TEST_P(FusedDeterminismTest, SevenThreadsTakePart) {
   const Problem problem = [] {
     Problem made = made_of({8, 64, 784}, DataType::bf16, DataType::bf16, Activation::relu());

@@ -21,7 +21,8 @@ inline unsigned passes(const Pack<A, Real, kLanes>& z) {
   return to_unsigned(passing(z));
 }
 
-template <class A, class Real, int kCount>
+// kLight: of a few instructions; the others then do not occur.
+template <class A, class Real, int kCount, bool kLight = false>
 inline void activate(const Activation& activation, Pack<A, Real, kLanes>* z) {
   using P = Pack<A, Real, kLanes>;
   const auto each = [&](const auto& f) {
@@ -42,11 +43,14 @@ inline void activate(const Activation& activation, Pack<A, Real, kLanes>* z) {
       return each([&](const P& x) { return lesser(bound, keep(passing(x), x)); });
     }
     case ActivationKind::sigmoid:
-      return replace_by_value<Sigmoid, A, Real, kCount>(z);
+      if constexpr (!kLight) through_copies<kCount>(replace_by_value<Sigmoid, A, Real, kCount>, z);
+      return;
     case ActivationKind::tanh:
-      return replace_by_value<Tanh, A, Real, kCount>(z);
+      if constexpr (!kLight) through_copies<kCount>(replace_by_value<Tanh, A, Real, kCount>, z);
+      return;
     case ActivationKind::silu:
-      return replace_by_value<Silu, A, Real, kCount>(z);
+      if constexpr (!kLight) through_copies<kCount>(replace_by_value<Silu, A, Real, kCount>, z);
+      return;
   }
 }
 
@@ -73,11 +77,11 @@ inline void times_derivative(const Activation& activation, const Pack<A, Real, k
       return each([&](const P& x, const P& dy) { return keep(passing(x) & not_less_equal(bound, x), dy); });
     }
     case ActivationKind::sigmoid:
-      return times_derivative_at<Sigmoid, A, Real, kCount>(z, gradient);
+      return through_copies<kCount>(times_derivative_at<Sigmoid, A, Real, kCount>, z, gradient);
     case ActivationKind::tanh:
-      return times_derivative_at<Tanh, A, Real, kCount>(z, gradient);
+      return through_copies<kCount>(times_derivative_at<Tanh, A, Real, kCount>, z, gradient);
     case ActivationKind::silu:
-      return times_derivative_at<Silu, A, Real, kCount>(z, gradient);
+      return through_copies<kCount>(times_derivative_at<Silu, A, Real, kCount>, z, gradient);
   }
 }
 
@@ -90,9 +94,9 @@ inline void invert(const Activation& activation, Pack<A, Real, kLanes>* y) {
 #pragma GCC unroll 8
     for (int i = 0; i < kCount; ++i) y[i] = select(passing(y[i]), y[i], y[i] / slope);
   } else if (activation.kind == ActivationKind::sigmoid) {
-    replace_by_inverse<Sigmoid, A, Real, kCount>(y);
+    through_copies<kCount>(replace_by_inverse<Sigmoid, A, Real, kCount>, y);
   } else if (activation.kind == ActivationKind::tanh) {
-    replace_by_inverse<Tanh, A, Real, kCount>(y);
+    through_copies<kCount>(replace_by_inverse<Tanh, A, Real, kCount>, y);
   }
 }
 

@@ -2,7 +2,7 @@
 
 // The fused apply passes: an operation (Forward or Backward of fused_streams.hpp) over the runs and rows of a tile.
 
-#include "kernels/fused_runs.hpp"
+#include "kernels/fused_side_by_side.hpp"
 
 namespace xbn::kernels {
 namespace {
@@ -14,21 +14,24 @@ class FusedApply {
       : operation_(operation), extent_(with_rows_of_one_image(extent, operation_)), store_(store) {}
 
   void run() {
+    if (side_by_side(extent_, operation_)) return run_side_by_side();
     Index image = 0;
     if (extent_.shape == Shape::blocks && store_ == Store::streaming && extent_.lengths == nullptr)
       image = run_quarters();
     for (; image < extent_.images; ++image) {
-      const Index valid = valid_positions(extent_, image);
-      for (Index block = 0; block < extent_.blocks; ++block) {
-        move_to(operation_, image, block, 0);
-        if (extent_.shape == Shape::rows) {
-          apply_rows(valid);
-        } else {
-          apply_block(block, valid);
-        }
-        if (valid < extent_.positions) clear(image, block, valid);
-      }
+      for (Index block = 0; block < extent_.blocks; ++block) apply(image, block);
     }
+  }
+
+  void apply(Index image, Index block) {
+    const Index valid = valid_positions(extent_, image);
+    move_to(operation_, image, block, 0);
+    if (extent_.shape == Shape::rows) {
+      apply_rows(valid);
+    } else {
+      apply_block(block, valid);
+    }
+    if (valid < extent_.positions) clear(image, block, valid);
   }
 
  private:
@@ -38,6 +41,13 @@ class FusedApply {
   static constexpr int kBand = 4;
   // Shorter quarters of a run are not worth streams of their own.
   static constexpr Index kQuarter = 1024;
+
+  void run_side_by_side() {
+    for (Index image = 0; image < extent_.images; ++image) {
+      move_to(operation_, image, 0, 0);
+      SideBySide<A, Operation>(operation_, extent_).run(store_);
+    }
+  }
 
   // The same block of four images at a time: streams that prefetchers follow side by side. Returns the first image
   // that is left.
@@ -66,7 +76,7 @@ class FusedApply {
 
   [[gnu::flatten, gnu::noinline]] void apply_images(Index block, Index distance) {
     Vector coefficient[kCoefficients];
-    coefficients_of_block(block, coefficient);
+    coefficients_of_block<A>(operation_, extent_, block, coefficient);
     Operation operation = operation_;
     operation.for_each_tensor([&](auto& stream) { stream.step = distance * stream.image_pitch; });
     operation.mask.step = distance * operation.mask.image_pitch;
@@ -81,29 +91,16 @@ class FusedApply {
     }
   }
 
-  void coefficients_of_block(Index block, Vector* coefficient) const {
-    for (int i = 0; i < kCoefficients; ++i) {
-      coefficient[i] = lanes_of<A>(extent_, block, operation_.coefficients[i]);
-    }
-  }
-
   void apply_block(Index block, Index positions) {
     Vector coefficient[kCoefficients];
-    coefficients_of_block(block, coefficient);
+    coefficients_of_block<A>(operation_, extent_, block, coefficient);
     if (is_run(extent_, block, operation_)) {
       const Index elements = run_elements(extent_, positions);
-      if (store_ != Store::streaming) return apply_run<Store::ordinary>(elements, coefficient);
-      // One channel's lanes may begin anywhere; but a mask's bytes are of 8 elements.
-      if (extent_.shape == Shape::planes && !operation_.mask.present() && !operation_.can_stream()) {
-        Index head = operation_.misaligned();
-        if (head > elements) head = elements;
-        operation_.template step<1, true, Store::ordinary>(0, {head, head}, coefficient);
-        operation_.for_each_tensor([&](auto& stream) { stream.advance(head); });
-        return operation_.can_stream() ? apply_run<Store::streaming>(elements - head, coefficient)
-                                       : apply_run<Store::ordinary>(elements - head, coefficient);
-      }
-      return operation_.can_stream() ? apply_run<Store::streaming>(elements, coefficient)
-                                     : apply_run<Store::ordinary>(elements, coefficient);
+      const Index head = store_ == Store::streaming ? head_before_streaming(operation_, extent_, elements) : -1;
+      if (head < 0) return apply_run<Store::ordinary>(elements, coefficient);
+      if (head > 0) operation_.template step<1, true, Store::ordinary>(0, {head, head}, coefficient);
+      move_by(operation_, head);
+      return apply_run<Store::streaming>(elements - head, coefficient);
     }
     const Partial row{channels_of(extent_, block), extent_.width};
     for (Index r = 0; r < positions; ++r) {

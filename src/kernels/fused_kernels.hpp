@@ -2,7 +2,7 @@
 
 // The fused kernels of one instruction set, and their table.
 
-#include "kernels/fused_apply.hpp"
+#include "kernels/fused_companions.hpp"
 #include "kernels/fused_statistics.hpp"
 #include "kernels/fused_sums.hpp"
 #include "kernels/statistics.hpp"
@@ -28,17 +28,46 @@ struct FusedKernels {
   using Vector = Pack<A, Real, kLanes>;
 
   static void moments(const FusedExtent& extent, const FusedSource& x, const WideMoments<Real>& out) {
-    with_type_of<Real>(x.type, [&]<class Source>(Source) { moments_of<Source>(extent, x, out); });
+    with_type_of<Real>(x.type, [&]<class Source>(Source) {
+      Alone alone;
+      moments_of<Source>(extent, x, out, alone);
+    });
+  }
+
+  static void prefetch_pivots(const FusedExtent& extent, const FusedSource& x) {
+    if (extent.shape == Shape::rows || extent.lengths != nullptr) return;
+    const auto size = static_cast<Index>(size_of(x.type));
+    const auto* const data = static_cast<const char*>(x.data);
+    for (Index i = 0; i < kLanes; ++i) {
+      const Place place = pivot_place(extent, extent.images * extent.positions, i);
+      const char* const from = data + (place.image * x.image_pitch + place.position * x.row_pitch) * size;
+      for (Index b = 0; b < extent.blocks; ++b) prefetch(from + b * x.block_pitch * size);
+    }
+  }
+
+  static void apply_and_moments(const FusedForward<Real>& now, const FusedExtent& extent, const FusedSource& x,
+                                const WideMoments<Real>& out) {
+    with_type_of<Real>(x.type, [&]<class Source>(Source) {
+      beside(Forward<A, Source, Source, true>(now), Forward<A, Source, Source>(now), now.extent, now.store,
+             [&](auto& companion) { moments_of<Source>(extent, x, out, companion); });
+    });
   }
 
   static void gradient_sums(const FusedGradient<Real>& tile, const WideGradientSums<Real>& out) {
+    Alone alone;
     if constexpr (std::is_same_v<Real, double>) {
-      gradient_sums_of<double, double>(tile, out);
+      gradient_sums_of<double, double>(tile, out, alone);
     } else {
       with_trained_types(tile.x.type, tile.dy.type, [&]<class Source, class Gradient>(Source, Gradient) {
-        gradient_sums_of<Source, Gradient>(tile, out);
+        gradient_sums_of<Source, Gradient>(tile, out, alone);
       });
     }
+  }
+
+  static void gradient_apply_and_sums(const FusedGradient<Real>& now, const FusedGradientApply<Real>& apply,
+                                      const FusedGradient<Real>& tile, const WideGradientSums<Real>& out) {
+    beside(Backward<A, Real, Real, true>(now, apply), Backward<A, Real, Real>(now, apply), now.extent, apply.store,
+           [&](auto& companion) { gradient_sums_of<Real, Real>(tile, out, companion); });
   }
 
   static void count_saturated(const FusedExtent& extent, const FusedSource& y, const Activation& activation,
@@ -52,15 +81,33 @@ struct FusedKernels {
   }
 
  private:
-  template <class Source>
-  static void moments_of(const FusedExtent& extent, const FusedSource& x, const WideMoments<Real>& out) {
+  // Calls with(companion), which applies the light operation to the tile, or the full one where that is not runs, and
+  // lets the companion finish.
+  template <class Light, class Full, class With>
+  static void beside(const Light& light, const Full& full, const FusedExtent& extent, Store store, const With& with) {
+    using Others = FusedApply<A, Full>;
+    const Others others(full, extent, store);
+    const auto with_store = [&](auto companion) {
+      with(companion);
+      companion.finish();
+    };
+    if (store == Store::streaming) {
+      with_store(FusedBeside<A, Light, Others, Store::streaming>(light, others, extent));
+    } else {
+      with_store(FusedBeside<A, Light, Others, Store::ordinary>(light, others, extent));
+    }
+  }
+
+  template <class Source, class Companion>
+  static void moments_of(const FusedExtent& extent, const FusedSource& x, const WideMoments<Real>& out,
+                         Companion& companion) {
     using Reduction = typename ReductionsOf<Real>::Moments;
     const MomentsStreams<A, Source> streams{stream_of<Source>(x)};
     const Index count = valid_elements(extent);
     alignas(64) Real pivot[kMaxLanes];
     find_pivots(streams, extent, count, pivot);
     alignas(64) double sums[Reduction::kSums][kMaxLanes];
-    accumulate<Reduction>(streams, extent, pivot, sums);
+    accumulate<Reduction>(streams, extent, pivot, sums, companion);
     if constexpr (std::is_same_v<Real, double>) {
       for (Index c = 0; c < extent.channels; ++c) {
         const DoubleDouble offset = normalised(sums[0][c], sums[1][c]) / as_wide<W>(static_cast<double>(count));
@@ -81,9 +128,10 @@ struct FusedKernels {
                                 const unsigned char* marked, const WideMoments<Real>& out) {
     alignas(64) double sums[2][kMaxLanes];
     alignas(64) float near[kMaxLanes] = {};
-    accumulate<ExactMomentsReduction>(streams, extent, near, sums);
+    Alone alone;
+    accumulate<ExactMomentsReduction>(streams, extent, near, sums, alone);
     for (Index c = 0; c < extent.channels; ++c) near[c] = static_cast<float>(sums[0][c] / count);
-    accumulate<ExactMomentsReduction>(streams, extent, near, sums);
+    accumulate<ExactMomentsReduction>(streams, extent, near, sums, alone);
     for (Index c = 0; c < extent.channels; ++c) {
       if (marked[c] == 0) continue;
       const double offset = sums[0][c] / count;
@@ -93,11 +141,12 @@ struct FusedKernels {
     }
   }
 
-  template <class Source, class Gradient>
-  static void gradient_sums_of(const FusedGradient<Real>& tile, const WideGradientSums<Real>& out) {
+  template <class Source, class Gradient, class Companion>
+  static void gradient_sums_of(const FusedGradient<Real>& tile, const WideGradientSums<Real>& out,
+                               Companion& companion) {
     using Reduction = typename ReductionsOf<Real>::Gradients;
     alignas(64) double sums[Reduction::kSums][kMaxLanes];
-    accumulate<Reduction>(GradientSumsStreams<A, Source, Gradient>(tile), tile.extent, tile.center, sums);
+    accumulate<Reduction>(GradientSumsStreams<A, Source, Gradient>(tile), tile.extent, tile.center, sums, companion);
     W* const to[] = {out.dz, out.dz_x, out.x};
     for (int i = 0; i < 3; ++i) {
       for (Index c = 0; c < tile.extent.channels; ++c) {
@@ -110,44 +159,49 @@ struct FusedKernels {
     }
   }
 
-  template <class Reduction, class Streams>
+  template <class Reduction, class Streams, class Companion>
   static void accumulate(const Streams& streams, const FusedExtent& extent, const Real* center,
-                         double (&sums)[Reduction::kSums][kMaxLanes]) {
+                         double (&sums)[Reduction::kSums][kMaxLanes], Companion& companion) {
     double* arrays[Reduction::kSums];
     for (int i = 0; i < Reduction::kSums; ++i) arrays[i] = sums[i];
-    FusedAccumulation<A, Reduction, Streams>(streams, extent, center, arrays).run();
+    FusedAccumulation<A, Reduction, Streams, Companion>(streams, extent, center, arrays, companion).run();
   }
 
-  // Calls visit(first channel, count, streams at element `index` of those that are not void) for up to 16 channels at a
-  // time.
-  template <class Streams, class Visit>
-  static void for_channels_at(Streams& streams, const FusedExtent& extent, Index index, const Visit& visit) {
+  struct Place {
+    Index image;
+    Index position;
+  };
+
+  // Of element `index` of those that are not void.
+  static Place place_of(const FusedExtent& extent, Index index) {
+    if (extent.lengths == nullptr) return {index / extent.positions, index % extent.positions};
     Index image = 0;
-    if (extent.lengths == nullptr) {
-      image = index / extent.positions;
-      index %= extent.positions;
-    } else {
-      for (; index >= valid_positions(extent, image); ++image) index -= valid_positions(extent, image);
-    }
-    for (Index b = 0; b < extent.blocks; ++b) {
-      move_to(streams, image, b, index);
-      const Index channels = channels_of(extent, b);
-      for (Index lane = 0; lane < channels; lane += kLanes) {
-        visit(first_channel(extent, b) + lane, channels - lane < kLanes ? channels - lane : kLanes, lane);
-      }
-    }
+    for (; index >= valid_positions(extent, image); ++image) index -= valid_positions(extent, image);
+    return {image, index};
   }
 
-  // The mean of 16 elements spread evenly over the tile, as a tree: equal ones give back exactly themselves.
-  template <class Streams>
-  static void find_pivots(Streams streams, const FusedExtent& extent, Index count, Real* pivot) {
+  // Element i of 16 that are spread evenly over a tile.
+  static Place pivot_place(const FusedExtent& extent, Index count, Index i) {
+    return place_of(extent, (2 * i + 1) * count / (2 * kLanes));
+  }
+
+  // The mean of those elements, as a tree: equal ones give back exactly themselves.
+  template <class Source>
+  static void find_pivots(const MomentsStreams<A, Source>& streams, const FusedExtent& extent, Index count,
+                          Real* pivot) {
+    if (extent.shape == Shape::planes) return find_pivots_of_planes(streams.x, extent, count, pivot);
     alignas(64) Real sample[kLanes][kMaxLanes];
+    MomentsStreams<A, Source> at = streams;
     for (Index i = 0; i < kLanes; ++i) {
-      for_channels_at(streams, extent, (2 * i + 1) * count / (2 * kLanes), [&](Index first, Index lanes, Index lane) {
-        Vector value[1];
-        streams.template stage<1, true>(lane, {lanes, lanes}, nullptr, value);
-        value[0].store_first(sample[i] + first, lanes);
-      });
+      const Place place = pivot_place(extent, count, i);
+      for (Index b = 0; b < extent.blocks; ++b) {
+        move_to(at, place.image, b, place.position);
+        const Index channels = channels_of(extent, b);
+        for (Index lane = 0; lane < channels; lane += kLanes) {
+          const Index lanes = channels - lane < kLanes ? channels - lane : kLanes;
+          load_first_lanes<A>(at.x.at + lane, lanes).store_first(sample[i] + first_channel(extent, b) + lane, lanes);
+        }
+      }
     }
     for (Index half = kLanes / 2; half > 0; half /= 2) {
       for (Index i = 0; i < half; ++i) {
@@ -155,6 +209,27 @@ struct FusedKernels {
       }
     }
     for (Index c = 0; c < extent.channels; ++c) pivot[c] = sample[0][c] * (Real{1} / kLanes);
+  }
+
+  // Those of one channel side by side in a vector.
+  template <class Source>
+  static void find_pivots_of_planes(const Stream<const Source>& x, const FusedExtent& extent, Index count,
+                                    Real* pivot) {
+    Index offset[kLanes];
+    for (Index i = 0; i < kLanes; ++i) {
+      const Place place = pivot_place(extent, count, i);
+      offset[i] = place.image * x.image_pitch + place.position;
+    }
+    for (Index c = 0; c < extent.channels; ++c) {
+      alignas(64) Source stored[kLanes];
+      for (Index i = 0; i < kLanes; ++i) stored[i] = x.base[c * x.block_pitch + offset[i]];
+      alignas(64) Real sample[kLanes];
+      load_lanes<A>(stored).store(sample);
+      for (Index half = kLanes / 2; half > 0; half /= 2) {
+        for (Index i = 0; i < half; ++i) sample[i] += sample[i + half];
+      }
+      pivot[c] = sample[0] * (Real{1} / kLanes);
+    }
   }
 
   // Elements that are more than `most`, and, of a function with two ends, less than -most; of one that ends at 0, less
@@ -187,11 +262,14 @@ template <class A, class Real>
 constexpr FusedTable<Real> make_fused_table() {
   using Kernels = FusedKernels<A, Real>;
   using Statistics = FusedStatistics<Real>;
-  return {
+  FusedTable<Real> table{
       .moments = Kernels::moments,
+      .prefetch_pivots = Kernels::prefetch_pivots,
       .apply = FusedPasses<A>::apply,
+      .apply_and_moments = nullptr,
       .gradient_sums = Kernels::gradient_sums,
       .gradient_apply = FusedPasses<A>::gradient_apply,
+      .gradient_apply_and_sums = nullptr,
       .count_saturated = Kernels::count_saturated,
       .merge_moments = Statistics::merge_moments,
       .scale = Statistics::scale,
@@ -201,6 +279,11 @@ constexpr FusedTable<Real> make_fused_table() {
       .finalise_backward = Statistics::finalise_backward,
       .stream_fence = stream_fence,
   };
+  if constexpr (std::is_same_v<Real, float>) {
+    table.apply_and_moments = Kernels::apply_and_moments;
+    table.gradient_apply_and_sums = Kernels::gradient_apply_and_sums;
+  }
+  return table;
 }
 
 }  // namespace

@@ -59,6 +59,13 @@ inline void move_to(Tensors& tensors, Index image, Index block, Index row) {
   if constexpr (requires { tensors.mask; }) tensors.mask.move(image, block, row);
 }
 
+// By elements of a run; with a mask, by whole bytes of it.
+template <class Operation>
+inline void move_by(Operation& operation, Index elements) {
+  operation.for_each_tensor([&](auto& stream) { stream.advance(elements); });
+  operation.mask.advance(elements / 8);
+}
+
 // 16 lanes of per-channel values as the elements of a block follow each other: a channel's, 16, or 8 twice. 0 where
 // there are none, and behind the channels.
 template <class A, class Real>
@@ -83,6 +90,26 @@ inline bool is_run(const FusedExtent& extent, Index block, Tensors& tensors) {
   bool result = channels_of(extent, block) == extent.width;
   tensors.for_each_tensor([&](auto& stream) { result = result && stream.follows_rows(extent.width); });
   return result;
+}
+
+template <class A, class Operation>
+inline void coefficients_of_block(const Operation& operation, const FusedExtent& extent, Index block,
+                                  typename Operation::Vector* coefficient) {
+  for (int i = 0; i < Operation::kCoefficients; ++i) {
+    coefficient[i] = lanes_of<A>(extent, block, operation.coefficients[i]);
+  }
+}
+
+// Elements of a run until it can be streamed; -1 where it cannot. One channel's lanes may begin anywhere; but a mask's
+// bytes are of 8 elements.
+template <class Operation>
+inline Index head_before_streaming(Operation operation, const FusedExtent& extent, Index elements) {
+  if (operation.can_stream()) return 0;
+  if (extent.shape != Shape::planes || operation.mask.present()) return -1;
+  const Index head = operation.misaligned();
+  if (head > elements) return -1;
+  move_by(operation, head);
+  return operation.can_stream() ? head : -1;
 }
 
 inline Index run_elements(const FusedExtent& extent, Index positions) {

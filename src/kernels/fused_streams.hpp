@@ -81,7 +81,8 @@ inline void store_bits(unsigned bits, std::uint8_t* to, const Partial& partial) 
   if (partial.written > 8) to[1] = static_cast<std::uint8_t>(bits >> 8);
 }
 
-template <class A, class Source, class Destination>
+// kLight: only with activations of a few instructions, so that a step fits into the loop of another pass.
+template <class A, class Source, class Destination, bool kLight = false>
 struct Forward {
   using Real = RealOf<Source>;
   using Vector = RealLanes<A, Source>;
@@ -141,7 +142,7 @@ struct Forward {
         store_bits(passes(z[k]), mask.at + k * mask.step + i / 8, kPartial ? partial : Partial{kLanes, kLanes});
       }
     }
-    activate<A, Real, kCount>(activation, z);
+    activate<A, Real, kCount, kLight>(activation, z);
     const Partial of{partial.count, owns_padding ? partial.written : partial.count};
 #pragma GCC unroll 4
     for (int k = 0; k < kCount; ++k) store_to<A, kPartial, kStore>(z[k], y.at + k * y.step + i, of);
@@ -184,8 +185,8 @@ inline void move_within_range(ActivationKind kind, RealLanes<A, T>* y) {
   for (int k = 0; k < kCount; ++k) y[k] = greater(least, lesser(most, y[k]));
 }
 
-// The gradient of z and x's place in the sums, of FusedGradient.
-template <class A, class Source, class Gradient>
+// The gradient of z and x's place in the sums, of FusedGradient. kLight: only without activation or with a mask.
+template <class A, class Source, class Gradient, bool kLight = false>
 struct GradientStreams {
   using Real = RealOf<Source>;
   using Vector = RealLanes<A, Source>;
@@ -232,6 +233,7 @@ struct GradientStreams {
         gradient[k] = keep(load_bits(mask.at + k * mask.step + i / 8, kPartial ? partial.count : kLanes), gradient[k]);
       }
     }
+    if constexpr (kLight) return;
     if (from_output) {
       move_within_range<A, Source, kCount>(activation.kind, value);
       times_derivative_of_output<A, Real, kCount>(activation, value, gradient);
@@ -253,9 +255,9 @@ struct GradientStreams {
   }
 };
 
-template <class A, class Source, class Gradient>
-struct Backward : GradientStreams<A, Source, Gradient> {
-  using Base = GradientStreams<A, Source, Gradient>;
+template <class A, class Source, class Gradient, bool kLight = false>
+struct Backward : GradientStreams<A, Source, Gradient, kLight> {
+  using Base = GradientStreams<A, Source, Gradient, kLight>;
   using typename Base::Real;
   using typename Base::Vector;
   enum Coefficient { kCenter, kScale, kShift, kA, kB, kC, kCoefficients };

@@ -3,7 +3,7 @@
 // Sums over a tile of any type and shape: what is summed is first staged, in the type that it is computed in, as rows
 // of 16 lanes in the first cache, void positions left out. Elements of a run follow each other across images, so that
 // small planes and sequences leave no parts of vectors. Where elements lie in memory as they would be staged, they are
-// summed where they are.
+// summed where they are. A companion (see companions.hpp) may go along with planes and blocks.
 
 #include "kernels/fused_runs.hpp"
 #include "kernels/wide_reductions.hpp"
@@ -36,6 +36,11 @@ struct MomentsStreams {
   void with_rows(const With& with) const {
     with(OfStored<Reduction, Source>{}, Rows<1, Source>{{x.at}, {x.row_pitch}});
   }
+  // Likewise with one that goes down the images.
+  template <class Reduction, class With>
+  void with_images(const With& with) const {
+    with(OfStored<Reduction, Source>{}, Rows<1, Source>{{x.at}, {x.image_pitch}});
+  }
   const Real* coefficient(int) const { return nullptr; }
 
   template <int kCount, bool kPartial>
@@ -55,9 +60,7 @@ struct GradientSumsStreams : GradientStreams<A, Source, Gradient> {
 
   explicit GradientSumsStreams(const FusedGradient<Real>& tile) : Base(tile) {}
 
-  bool direct() const {
-    return std::is_same_v<Source, Gradient> && this->x.present() && !this->differentiates && !this->from_output;
-  }
+  bool direct() const { return std::is_same_v<Source, Gradient> && !this->differentiates && !this->from_output; }
   template <class Reduction, class With>
   void with_consecutive(Index i, const With& with) const {
     with_sources<Reduction>(i, kLanes, kLanes, kLanes / 8, with);
@@ -65,6 +68,10 @@ struct GradientSumsStreams : GradientStreams<A, Source, Gradient> {
   template <class Reduction, class With>
   void with_rows(const With& with) const {
     with_sources<Reduction>(0, this->dy.row_pitch, this->x.row_pitch, this->mask.row_pitch, with);
+  }
+  template <class Reduction, class With>
+  void with_images(const With& with) const {
+    with_sources<Reduction>(0, this->dy.image_pitch, this->x.image_pitch, this->mask.image_pitch, with);
   }
   const Real* coefficient(int i) const { return this->coefficients[i]; }
 
@@ -74,10 +81,13 @@ struct GradientSumsStreams : GradientStreams<A, Source, Gradient> {
   }
 
  private:
+  // Where there is no x, its sums are not wanted, and dy stands in for it.
   template <class Reduction, class With>
   void with_sources(Index i, Index dy_pitch, Index x_pitch, Index mask_pitch, const With& with) const {
     if constexpr (std::is_same_v<Source, Gradient>) {
-      const Rows<2, Source> rows{{this->dy.at + i, this->x.at + i}, {dy_pitch, x_pitch}};
+      const bool has_x = this->x.present();
+      const Rows<2, Source> rows{{this->dy.at + i, (has_x ? this->x.at : this->dy.at) + i},
+                                 {dy_pitch, has_x ? x_pitch : dy_pitch}};
       if (this->mask.present()) {
         with(Masked<Reduction, Source>{}, MaskedRows<Source>{rows, this->mask.at + i / 8, mask_pitch});
       } else {
@@ -92,7 +102,7 @@ inline constexpr Index kStrip = kBlockRows * kLanes;
 // Channels of a row that are staged at a time.
 inline constexpr Index kStagedLanes = 256;
 
-template <class A, class Reduction, class Streams>
+template <class A, class Reduction, class Streams, class Companion>
 class FusedAccumulation {
  public:
   using Real = typename Reduction::Real;
@@ -101,17 +111,27 @@ class FusedAccumulation {
   static constexpr int kSums = Reduction::kSums;
 
   // `center` null: 0. Each array of `sums` has a place for each channel.
-  FusedAccumulation(const Streams& streams, const FusedExtent& extent, const Real* center, double* const (&sums)[kSums])
-      : streams_(streams), extent_(with_rows_of_one_image(extent, streams_)), center_(center), out_(sums) {
+  FusedAccumulation(const Streams& streams, const FusedExtent& extent, const Real* center, double* const (&sums)[kSums],
+                    Companion& companion)
+      : streams_(streams),
+        extent_(with_rows_of_one_image(extent, streams_)),
+        center_(center),
+        out_(sums),
+        companion_(companion) {
     streams_.for_each_tensor([](auto& stream) { stream.step = kLanes; });
     if constexpr (requires { streams_.mask; }) streams_.mask.step = kLanes / 8;
   }
 
   void run() {
-    if (extent_.shape == Shape::rows) {
-      add_all_rows();
-    } else {
-      add_all_blocks();
+    if (Companion::kWorks) return add_all_blocks();
+    if constexpr (!Companion::kWorks) {
+      if (extent_.shape == Shape::rows) {
+        add_all_rows();
+      } else if (has_small_planes()) {
+        add_all_positions();
+      } else {
+        add_all_blocks();
+      }
     }
   }
 
@@ -119,9 +139,16 @@ class FusedAccumulation {
   static constexpr int kCoefficients = Streams::kCoefficients;
   static constexpr int kTogether = 4;
 
+  // Reductions that do not mind in which blocks rows are have none open.
+  struct NoBlock {};
+  using OpenBlock = std::conditional_t<Reduction::kParityMatters, typename Reduction::template Block<A>, NoBlock>;
+
+  // The block at hand of a column of lanes: its first rows may have been added where they lay, those behind are staged.
   struct Column {
     alignas(64) Real staged[kSources][kStrip + kTogether * kLanes];
-    Index filled = 0;
+    Index filled = 0;  // elements of the block
+    Index added = 0;   // rows of them that are in `open`
+    OpenBlock open;
   };
 
   void add_all_blocks() {
@@ -142,7 +169,7 @@ class FusedAccumulation {
       }
     }
     for (Index b = 0; b < extent_.blocks; ++b) {
-      add_staged(columns[b], columns[b].filled / kLanes, columns[b].filled % kLanes, centers + b * kLanes, sums_of(b));
+      finish_block(columns[b], columns[b].filled, centers + b * kLanes, sums_of(b));
     }
     for (int i = 0; i < kSums; ++i) {
       for (Index b = 0; b < extent_.blocks; ++b) gather(lanes[i] + b * kLanes, b, out_[i] + first_channel(extent_, b));
@@ -152,12 +179,7 @@ class FusedAccumulation {
   // From a block's lanes to its channels.
   void gather(const double* lanes, Index block, double* sums) const {
     if (extent_.shape == Shape::planes) {
-      double part[kLanes];
-      for (Index i = 0; i < kLanes; ++i) part[i] = lanes[i];
-      for (Index half = kLanes / 2; half > 0; half /= 2) {
-        for (Index i = 0; i < half; ++i) part[i] += part[i + half];
-      }
-      sums[0] = part[0];
+      sums[0] = sum_of_positions(lanes, kLanes);
       return;
     }
     for (Index c = 0; c < channels_of(extent_, block); ++c) {
@@ -165,14 +187,91 @@ class FusedAccumulation {
     }
   }
 
-  void add_staged(const Column& column, Index rows, Index tail, const Real* center, const Sums<kSums>& sums) {
-    Rows<kSources, Real> staged;
-    for (int i = 0; i < kSources; ++i) {
-      staged.data[i] = column.staged[i];
-      staged.stride[i] = kLanes;
+  // By lanes, and these by halves.
+  static double sum_of_positions(const double* positions, Index length) {
+    double part[kLanes] = {};
+    Index first = 0;
+    for (; first + kLanes <= length; first += kLanes) {
+      for (Index i = 0; i < kLanes; ++i) part[i] += positions[first + i];
     }
-    Alone alone;
-    add_column<A, Reduction>(staged, rows, tail, center, sums, alone);
+    for (Index i = 0; first + i < length; ++i) part[i] += positions[first + i];
+    for (Index half = kLanes / 2; half > 0; half /= 2) {
+      for (Index i = 0; i < half; ++i) part[i] += part[i + half];
+    }
+    return part[0];
+  }
+
+  // In double, sums of positions would not keep their digits.
+  bool has_small_planes() const {
+    return std::is_same_v<Real, float> && extent_.shape == Shape::planes && extent_.lengths == nullptr &&
+           extent_.positions < kSmallPlane && extent_.images >= kBlockRows && streams_.direct();
+  }
+
+  // Small planes of many images: a plane is a row, and each position of it has a sum of its own down the images, so
+  // that neither tails nor the ends of blocks show. Planes that lie side by side make one row.
+  void add_all_positions() {
+    const Index length = extent_.positions;
+    bool side_by_side = true;
+    streams_.for_each_tensor([&](const auto& stream) {
+      side_by_side = side_by_side && (!stream.present() || stream.block_pitch == length);
+    });
+    if constexpr (requires { streams_.mask; }) side_by_side = side_by_side && !streams_.mask.present();
+    const Index band = kMaxLanes / length;
+    for (Index first = 0; first < extent_.blocks; first += band) {
+      const Index planes = extent_.blocks - first < band ? extent_.blocks - first : band;
+      add_band(first, planes, side_by_side ? planes : 1);
+    }
+  }
+
+  void add_band(Index first, Index planes, Index planes_of_row) {
+    const Index length = extent_.positions;
+    alignas(64) Real centers[kMaxLanes];
+    for (Index c = 0; c < planes; ++c) {
+      for (Index i = 0; i < length; ++i) centers[c * length + i] = center_ != nullptr ? center_[first + c] : Real{0};
+    }
+    alignas(64) double sums[kSums][kMaxLanes + kLanes];
+    for (double* of_sum : sums) {
+      for (Index i = 0; i < planes * length + kLanes; ++i) of_sum[i] = 0;
+    }
+    for (Index c = 0; c < planes; c += planes_of_row) {
+      Sums<kSums> of_row;
+      for (int s = 0; s < kSums; ++s) of_row.sum[s] = sums[s] + c * length;
+      move_to(streams_, 0, first + c, 0);
+      streams_.template with_images<Reduction>([&]<class Direct>(Direct, const auto& rows) {
+        add_rows<A, Direct>(rows, extent_.images, planes_of_row * length, centers + c * length, of_row);
+      });
+    }
+    for (int s = 0; s < kSums; ++s) {
+      for (Index c = 0; c < planes; ++c) out_[s][first + c] = sum_of_positions(sums[s] + c * length, length);
+    }
+  }
+
+  Rows<kSources, Real> staged_rows(const Column& column, Index first) const {
+    Rows<kSources, Real> rows;
+    for (int i = 0; i < kSources; ++i) {
+      rows.data[i] = column.staged[i] + first * kLanes;
+      rows.stride[i] = kLanes;
+    }
+    return rows;
+  }
+
+  // Ends the block at `elements`.
+  void finish_block(Column& column, Index elements, const Real* center, const Sums<kSums>& sums) {
+    const Index rows = elements / kLanes;
+    const Index tail = elements % kLanes;
+    if constexpr (Reduction::kParityMatters) {
+      if (column.added > 0) {
+        companion_.work(rows - column.added);
+        add_to_block<A, Reduction>(staged_rows(column, column.added), column.added, rows - column.added, center,
+                                   column.open);
+        if (tail > 0) add_tail_to_block<A, Reduction>(staged_rows(column, rows), tail, center, column.open);
+        column.open.finish(sums.sum, 0);
+        column.open = {};
+        column.added = 0;
+        return;
+      }
+    }
+    add_column<A, Reduction>(staged_rows(column, 0), rows, tail, center, sums, companion_);
   }
 
   void add_block_of_image(Column& column, Index block, Index positions, const Real* center, const Sums<kSums>& sums) {
@@ -200,19 +299,11 @@ class FusedAccumulation {
     Index i = 0;
     while (i < elements) {
       const Index left = elements - i;
-      const Index direct = direct_elements(column, left);
-      if (direct > 0) {
-        add_whole_rows(column, center, sums);
-        streams_.template with_consecutive<Reduction>(i, [&]<class Direct>(Direct, const auto& rows) {
-          Alone alone;
-          add_column<A, Direct>(rows, direct / kLanes, 0, center, sums, alone);
-        });
-        i += direct;
+      if (streams_.direct() && column.filled % kLanes == 0 && left >= kLanes) {
+        i += add_direct(column, i, left / kLanes, center, sums) * kLanes;
         continue;
       }
-      // Not beyond the end of a block, if the next could then be summed where it lies.
-      const Index room = column.filled % kLanes == 0 ? kStrip - column.filled : kStrip;
-      if (left >= kTogether * kLanes && room >= kTogether * kLanes) {
+      if (left >= kTogether * kLanes) {
         stage<kTogether, false>(column, i, {kLanes, kLanes}, coefficient);
         i += kTogether * kLanes;
         advance(column, kTogether * kLanes, center, sums);
@@ -225,18 +316,37 @@ class FusedAccumulation {
     }
   }
 
-  // How many of the `left` elements of a run can be summed where they lie: whole blocks, or whole rows where the
-  // reduction does not mind in which blocks they are.
-  Index direct_elements(const Column& column, Index left) const {
-    if (!streams_.direct()) return 0;
-    if (Reduction::kParityMatters) return column.filled == 0 ? left / kStrip * kStrip : 0;
-    return column.filled % kLanes == 0 ? left / kLanes * kLanes : 0;
-  }
-
-  void add_whole_rows(Column& column, const Real* center, const Sums<kSums>& sums) {
-    if (column.filled == 0) return;
-    add_staged(column, column.filled / kLanes, 0, center, sums);
-    column.filled = 0;
+  // Adds up to `rows` rows of a run where they lie, from element i on, and returns how many. All that the column has so
+  // far is whole rows.
+  Index add_direct(Column& column, Index i, Index rows, const Real* center, const Sums<kSums>& sums) {
+    const auto add_rows_of_column = [&](Index count) {
+      streams_.template with_consecutive<Reduction>(i, [&]<class Direct>(Direct, const auto& lying) {
+        add_column<A, Direct>(lying, count, 0, center, sums, companion_);
+      });
+      return count;
+    };
+    if constexpr (!Reduction::kParityMatters) {
+      if (column.filled > 0) finish_block(column, column.filled, center, sums);
+      column.filled = 0;
+      return add_rows_of_column(rows);
+    } else {
+      if (column.filled == 0 && rows >= kBlockRows) return add_rows_of_column(rows / kBlockRows * kBlockRows);
+      const Index before = column.filled / kLanes;
+      const Index count = rows < kBlockRows - before ? rows : kBlockRows - before;
+      add_to_block<A, Reduction>(staged_rows(column, column.added), column.added, before - column.added, center,
+                                 column.open);
+      streams_.template with_consecutive<Reduction>(i, [&]<class Direct>(Direct, const auto& lying) {
+        add_to_block<A, Direct>(lying, before, count, center, column.open);
+      });
+      companion_.work(before + count - column.added);
+      column.added = before + count;
+      column.filled = column.added * kLanes;
+      if (column.added == kBlockRows) {
+        finish_block(column, kStrip, center, sums);
+        column.filled = 0;
+      }
+      return count;
+    }
   }
 
   template <int kCount, bool kPartial>
@@ -251,7 +361,7 @@ class FusedAccumulation {
   void advance(Column& column, Index elements, const Real* center, const Sums<kSums>& sums) {
     column.filled += elements;
     if (column.filled < kStrip) return;
-    add_staged(column, kBlockRows, 0, center, sums);
+    finish_block(column, kStrip, center, sums);
     column.filled -= kStrip;
     for (Real* staged : column.staged) {
       for (Index i = 0; i < column.filled; ++i) staged[i] = staged[kStrip + i];
@@ -368,6 +478,7 @@ class FusedAccumulation {
   FusedExtent extent_;
   const Real* center_;
   double* const (&out_)[kSums];
+  Companion& companion_;
 };
 
 }  // namespace

@@ -257,6 +257,8 @@ struct KernelTable {
 inline constexpr Index kLanes = 16;
 // Additions that a single-precision sum takes before it is added to one in double.
 inline constexpr Index kBlockRows = 16;
+// Planes smaller than this are summed position by position where there are enough of them, and applied as one run.
+inline constexpr Index kSmallPlane = 256;
 // Planar: channels of one tile. Blocked: blocks of channels.
 inline constexpr Index kMaxGroup = 16;
 // Channels of one tile of rows.

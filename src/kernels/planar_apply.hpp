@@ -7,8 +7,6 @@
 namespace xbn::kernels {
 namespace {
 
-// Planes smaller than this are summed position by position where there are enough of them, and applied as one run.
-inline constexpr Index kSmallPlane = 256;
 // Fewer planes than this are not worth repeating coefficients for.
 inline constexpr Index kFewPlanes = 4;
 

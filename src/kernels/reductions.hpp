@@ -53,6 +53,7 @@ struct MomentsReduction {
     Chain<A> even;
     Chain<A> odd;
 
+    Block() = default;
     Block(const double* const*, Index) {}
 
     template <class Row, class Parity>
@@ -341,6 +342,32 @@ template <class A, class Reduction, class Companion>
     companion.work(count - row);
     add_block<A, Reduction, 1, false>(shifted(rows, row, 0), count - row, kLanes, tail, center, sums, step, alone);
   }
+}
+
+// Rows `first` to `first + count` of a block that other rows of other memory belong to as well.
+template <class A, class Reduction>
+[[gnu::flatten, gnu::noinline]] inline void add_to_block(const RowsOf<Reduction>& rows, Index first, Index count,
+                                                         const typename Reduction::Real* center,
+                                                         typename Reduction::template Block<A>& block) {
+  using Reader = typename RowsFor<Reduction>::template Reader<A, false>;
+  const auto about = Pack<A, typename Reduction::Real, kLanes>::load(center);
+  typename Reduction::template Block<A> sums = block;
+  Index row = 0;
+  if (first % 2 != 0 && count > 0) sums.add(Reader{rows, row++, 0, kLanes}, about, Odd{});
+  for (; row + 2 <= count; row += 2) {
+    sums.add(Reader{rows, row, 0, kLanes}, about, Even{});
+    sums.add(Reader{rows, row + 1, 0, kLanes}, about, Odd{});
+  }
+  if (row < count) sums.add(Reader{rows, row, 0, kLanes}, about, Even{});
+  block = sums;
+}
+
+// The `lanes` lanes of one row behind them.
+template <class A, class Reduction>
+inline void add_tail_to_block(const RowsOf<Reduction>& rows, Index lanes, const typename Reduction::Real* center,
+                              typename Reduction::template Block<A>& block) {
+  block.add(typename RowsFor<Reduction>::template Reader<A, true>{rows, 0, 0, lanes},
+            Pack<A, typename Reduction::Real, kLanes>::load_first(center, lanes), Odd{});
 }
 
 // Rows go into blocks by turns, so that a block's rows lie far apart and each is the head of a stream through memory

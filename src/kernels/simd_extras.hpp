@@ -70,8 +70,8 @@ struct Pack<A, T, kCount, true> {
       else
         return {_mm256_maskload_ps(from, first_lanes_mask(count))};
     } else {
-      alignas(16) T lanes[kCount] = {};
-      for (Index i = 0; i < count; ++i) lanes[i] = from[i];
+      alignas(16) T lanes[kCount];
+      for (Index i = 0; i < kCount; ++i) lanes[i] = i < count ? from[i] : T{0};
       return {Batch::load_aligned(lanes)};
     }
   }

@@ -111,7 +111,8 @@ struct Silu {
   }
 };
 
-// Out of line: a caller has one instance of each, however many switches it has.
+// Out of line: a caller has one instance of each, however many switches it has. They are given copies (see
+// through_copies below): an array that a call is given lies in memory, wherever else it is used.
 template <class Function, class A, class Real, int kCount>
 [[gnu::noinline]] void replace_by_value(Pack<A, Real, kLanes>* z) {
 #pragma GCC unroll 8
@@ -128,6 +129,25 @@ template <class Function, class A, class Real, int kCount>
 [[gnu::noinline]] void replace_by_inverse(Pack<A, Real, kLanes>* y) {
 #pragma GCC unroll 8
   for (int i = 0; i < kCount; ++i) y[i] = Function::inverse(y[i]);
+}
+
+// Calls f(copies of the arrays...), and takes the last of them back.
+template <int kCount, class P, class F>
+inline void through_copies(const F& f, P* values) {
+  P copy[kCount];
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) copy[i] = values[i];
+  f(copy);
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) values[i] = copy[i];
+}
+
+template <int kCount, class P, class F>
+inline void through_copies(const F& f, const P* others, P* values) {
+  P copy[kCount];
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) copy[i] = others[i];
+  through_copies<kCount>([&](P* of_values) { f(copy, of_values); }, values);
 }
 
 }  // namespace

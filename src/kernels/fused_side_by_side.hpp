@@ -1,0 +1,139 @@
+#pragma once
+
+// The planes of one image, where they lie side by side, as one run: a vector that spans two planes takes coefficients
+// of both, so that no part of a cache line is written by itself. Each plane's bits of a mask start on a byte, so they
+// are taken by way of a run of bits without gaps.
+
+#include "kernels/bit_runs.hpp"
+#include "kernels/fused_runs.hpp"
+
+namespace xbn::kernels {
+namespace {
+
+// Elements of an image that are one run at most.
+inline constexpr Index kMostSideBySide = 32 * 1024;
+
+// Whether the planes of each image are worth taking so: they end within vectors, and no vector spans three.
+template <class Operation>
+inline bool side_by_side(const FusedExtent& extent, Operation& operation) {
+  const Index length = extent.positions;
+  bool result = extent.shape == Shape::planes && extent.lengths == nullptr && extent.blocks > 1 && length > kLanes &&
+                length % kLanes != 0 && extent.blocks * length <= kMostSideBySide;
+  operation.for_each_tensor(
+      [&](const auto& stream) { result = result && (!stream.present() || stream.block_pitch == length); });
+  return result;
+}
+
+template <class A, class Operation>
+class SideBySide {
+ public:
+  // The operation is at the first plane of an image.
+  SideBySide(const Operation& operation, const FusedExtent& extent)
+      : operation_(operation), extent_(extent), mask_(operation.mask) {
+    operation_.for_each_tensor([](auto& stream) { stream.step = kLanes; });
+    operation_.mask.step = kLanes / 8;
+  }
+
+  void run(Store store) {
+    if (store == Store::streaming) {
+      head_ = operation_.can_stream() ? 0 : operation_.misaligned();
+      Operation behind = operation_;
+      behind.for_each_tensor([&](auto& stream) { stream.advance(head_); });
+      if (behind.can_stream()) return run<Store::streaming>();
+      head_ = 0;
+    }
+    run<Store::ordinary>();
+  }
+
+ private:
+  using Vector = typename Operation::Vector;
+  using Byte = std::remove_reference_t<decltype(*std::declval<Operation>().mask.at)>;
+  static constexpr int kCoefficients = Operation::kCoefficients;
+  static constexpr int kTogether = 4;
+
+  template <Store kStore>
+  void run() {
+    if (mask_.present()) begin_mask();
+    apply<kStore>();
+    if constexpr (!std::is_const_v<Byte>) {
+      if (mask_.present()) end_mask();
+    }
+  }
+
+  template <Store kStore>
+  [[gnu::flatten, gnu::noinline]] void apply() {
+    const Partial whole{kLanes, kLanes};
+    Vector coefficient[kCoefficients];
+    Operation operation = operation_;
+    coefficients_of_plane(operation, 0, coefficient);
+    if (head_ > 0) {
+      if (mask_.present()) operation.mask.at = head_bits_;
+      operation.template step<1, true, Store::ordinary>(0, {head_, head_}, coefficient);
+    }
+    // Vectors are at head_ and multiples of 16 behind it, their bits at multiples of 16.
+    if (mask_.present()) operation.mask.at = bits_ + kLanes / 8 - head_ / 8;
+    Index i = head_;
+    for (Index c = 0; c < extent_.blocks; ++c) {
+      const Index end = (c + 1) * extent_.positions;
+      for (; i + kTogether * kLanes <= end; i += kTogether * kLanes) {
+        operation.template step<kTogether, false, kStore>(i, whole, coefficient);
+      }
+      for (; i + kLanes <= end; i += kLanes) operation.template step<1, false, kStore>(i, whole, coefficient);
+      const Index left = end - i;
+      if (c + 1 == extent_.blocks) {
+        if (left > 0) operation.template step<1, true, Store::ordinary>(i, {left, left}, coefficient);
+        return;
+      }
+      Vector next[kCoefficients];
+      coefficients_of_plane(operation, c + 1, next);
+      if (left > 0) {
+        for (int k = 0; k < kCoefficients; ++k) coefficient[k] = Vector::select_first(left, coefficient[k], next[k]);
+        operation.template step<1, false, kStore>(i, whole, coefficient);
+        i += kLanes;
+      }
+      for (int k = 0; k < kCoefficients; ++k) coefficient[k] = next[k];
+    }
+  }
+
+  static void coefficients_of_plane(const Operation& operation, Index plane, Vector* coefficient) {
+    for (int k = 0; k < kCoefficients; ++k) {
+      const auto* const values = operation.coefficients[k];
+      coefficient[k] = Vector::all(values != nullptr ? values[plane] : 0);
+    }
+  }
+
+  // Element i has bit kLanes - head_ + i; the head's bits are also by themselves.
+  Index first_bit(Index plane) const { return kLanes - head_ + plane * extent_.positions; }
+
+  void begin_mask() {
+    bits_[0] = bits_[1] = 0;
+    if constexpr (std::is_const_v<Byte>) {
+      for (Index c = 0; c < extent_.blocks; ++c) {
+        put_bits(mask_.at + c * mask_.block_pitch, bits_, first_bit(c), extent_.positions);
+      }
+      set_head(head_bits_, (bits_[0] | bits_[1] << 8) >> (kLanes - head_));
+    }
+  }
+
+  void end_mask() {
+    if (head_ > 0) set_head(bits_, (head_bits_[0] | head_bits_[1] << 8) << (kLanes - head_));
+    for (Index c = 0; c < extent_.blocks; ++c) {
+      take_bits(bits_, first_bit(c), mask_.at + c * mask_.block_pitch, extent_.positions);
+    }
+  }
+
+  static void set_head(std::uint8_t* to, int bits) {
+    to[0] = static_cast<std::uint8_t>(bits);
+    to[1] = static_cast<std::uint8_t>(bits >> 8);
+  }
+
+  Operation operation_;
+  const FusedExtent& extent_;
+  Stream<Byte> mask_;
+  Index head_ = 0;
+  std::uint8_t head_bits_[kLanes / 8] = {};
+  std::uint8_t bits_[kMostSideBySide / 8 + 2 * kLanes / 8 + kBitSlack];
+};
+
+}  // namespace
+}  // namespace xbn::kernels
