@@ -203,7 +203,7 @@ TEST_P(FusedDeterminismTest, AnyPlacement) {
 // Several tiles of an image, and several images, that are applied together.
 TEST_P(FusedDeterminismTest, AnySharing) {
   using enum DataType;
-  for (const Shape& shape : {Shape{2, 16, 12000}, Shape{9, 33, 500}}) {
+  for (const Shape& shape : {Shape{2, 16, 12000}, Shape{9, 33, 500}, Shape{18, 20, 49}}) {
     const Case of = make_case(made_of(shape, bf16, bf16, Activation::relu()));
     for (const Layout layout : layouts_of(shape)) {
       Problem problem = of.problem;
