@@ -130,8 +130,7 @@ class FusedPasses {
 
   // Group `index` of a slab that has as many channels as another, or fewer.
   ChannelRange group(ChannelRange slab, Index index) const {
-    const Groups groups(slab, schedule_.group_channels);
-    return index < groups.count() ? groups[index] : ChannelRange{slab.first, 0};
+    return Groups(slab, schedule_.group_channels).or_none(index);
   }
 
   // The groups of a slab behind those that another, narrower one has, tile by tile.

@@ -37,6 +37,10 @@ class Groups {
     const Index first = index * size_;
     return {channels_.first + first, std::min(size_, channels_.count - first)};
   }
+  // No channels where there are fewer groups.
+  ChannelRange or_none(Index index) const {
+    return index < count() ? (*this)[index] : ChannelRange{channels_.first, 0};
+  }
 
  private:
   ChannelRange channels_;

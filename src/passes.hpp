@@ -101,10 +101,7 @@ class Passes {
   }
 
   // Group `index` of a slab that has as many channels as another, or fewer.
-  ChannelRange group(ChannelRange slab, Index index) const {
-    const Groups groups = groups_of(slab);
-    return index < groups.count() ? groups[index] : ChannelRange{slab.first, 0};
-  }
+  ChannelRange group(ChannelRange slab, Index index) const { return groups_of(slab).or_none(index); }
 
   // The groups of a slab behind those that another, narrower one has, tile by tile.
   template <class Apply>

@@ -59,6 +59,15 @@ inline void move_to(Tensors& tensors, Index image, Index block, Index row) {
   if constexpr (requires { tensors.mask; }) tensors.mask.move(image, block, row);
 }
 
+// Whether the planes of an image lie side by side in every tensor.
+template <class Tensors>
+inline bool planes_adjoin(const FusedExtent& extent, Tensors& tensors) {
+  bool result = extent.shape == Shape::planes;
+  tensors.for_each_tensor(
+      [&](const auto& stream) { result = result && (!stream.present() || stream.block_pitch == extent.positions); });
+  return result;
+}
+
 // By elements of a run; with a mask, by whole bytes of it.
 template <class Operation>
 inline void move_by(Operation& operation, Index elements) {

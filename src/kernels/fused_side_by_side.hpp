@@ -17,11 +17,8 @@ inline constexpr Index kMostSideBySide = 32 * 1024;
 template <class Operation>
 inline bool side_by_side(const FusedExtent& extent, Operation& operation) {
   const Index length = extent.positions;
-  bool result = extent.shape == Shape::planes && extent.lengths == nullptr && extent.blocks > 1 && length > kLanes &&
-                length % kLanes != 0 && extent.blocks * length <= kMostSideBySide;
-  operation.for_each_tensor(
-      [&](const auto& stream) { result = result && (!stream.present() || stream.block_pitch == length); });
-  return result;
+  return extent.lengths == nullptr && extent.blocks > 1 && length > kLanes && length % kLanes != 0 &&
+         extent.blocks * length <= kMostSideBySide && planes_adjoin(extent, operation);
 }
 
 template <class A, class Operation>

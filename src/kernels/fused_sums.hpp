@@ -37,7 +37,7 @@ class FusedAccumulation {
   }
 
   void run() {
-    if (Companion::kWorks) return add_all_blocks();
+    if (Companion::kWorks) return add_all_blocks();  // planes that have one are not small
     if constexpr (!Companion::kWorks) {
       if (extent_.shape == Shape::rows) {
         add_all_rows();
@@ -125,10 +125,7 @@ class FusedAccumulation {
   // that neither tails nor the ends of blocks show. Planes that lie side by side make one row.
   void add_all_positions() {
     const Index length = extent_.positions;
-    bool side_by_side = true;
-    streams_.for_each_tensor([&](const auto& stream) {
-      side_by_side = side_by_side && (!stream.present() || stream.block_pitch == length);
-    });
+    bool side_by_side = planes_adjoin(extent_, streams_);
     if constexpr (requires { streams_.mask; }) side_by_side = side_by_side && !streams_.mask.present();
     const Index band = kMaxLanes / length;
     for (Index first = 0; first < extent_.blocks; first += band) {
