@@ -36,7 +36,10 @@ BackwardScratch backward_scratch(const Problem& problem, const Tiling& tiling, v
 class Driver {
  public:
   Driver(const Problem& problem, const Tiling& tiling, const Machine& machine)
-      : problem_(problem), tiling_(tiling), machine_(machine), walk_(problem, tiling, machine.kernels) {}
+      : problem_(problem),
+        tiling_(tiling),
+        machine_(machine),
+        walk_(problem, tiling, machine.kernels, machine.caches) {}
 
   void forward_training(const ForwardTraining& args, const TensorIn& x, const TensorOut& y,
                         const ForwardScratch& scratch) const;

@@ -21,10 +21,16 @@ struct Processor {
   std::uint32_t leaf1_ecx = 0;
   std::uint32_t leaf7_ebx = 0;
   std::uint32_t saved_state = 0;
+  std::uint32_t family = 0;
+  bool is_amd = false;
 
   Processor() {
     std::uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
-    if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0) leaf1_ecx = ecx;
+    if (__get_cpuid(0, &eax, &ebx, &ecx, &edx) != 0) is_amd = ebx == signature_AMD_ebx && ecx == signature_AMD_ecx;
+    if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0) {
+      leaf1_ecx = ecx;
+      family = (eax >> 8 & 0xf) + (eax >> 20 & 0xff);
+    }
     if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0) leaf7_ebx = ebx;
     if ((leaf1_ecx & bit_OSXSAVE) != 0) asm("xgetbv" : "=a"(saved_state), "=d"(edx) : "c"(0));
   }
@@ -56,6 +62,12 @@ bool is_avx512_supported() {
   return is_avx2_supported() &&
          processor().has(0, bit_AVX512F | bit_AVX512BW | bit_AVX512CD | bit_AVX512DQ | bit_AVX512VL,
                          mask_and_zmm_registers);
+}
+
+// AMD's Zen 4, the only one of its family that has AVX-512.
+bool works_in_halves() {
+  constexpr std::uint32_t zen_3_and_4 = 0x19;
+  return processor().is_amd && processor().family == zen_3_and_4;
 }
 
 struct Row {
@@ -148,7 +160,10 @@ void force_isa(std::optional<Isa> isa) {
 
 namespace internal {
 
-const kernels::KernelTable& kernel_table(Isa isa) { return *row_of(isa).table; }
+const kernels::KernelTable& kernel_table(Isa isa) {
+  if (isa == Isa::avx512 && works_in_halves()) return kernels::avx512_halved_table;
+  return *row_of(isa).table;
+}
 
 const kernels::FusedTables& fused_tables(Isa isa) { return *row_of(isa).fused; }
 

@@ -51,11 +51,19 @@ PlanarDestination Walk::planar(const TensorOut& tensor, ChannelRange group, cons
   return planes_of<PlanarDestination>(tensor, group.first, tile.first_plane, tile.offset);
 }
 
-RowsExtent Walk::rows_extent(ChannelRange group, const Piece& piece) const {
+// Of sums over so many tensors.
+Reach Walk::reach(Index tensors) const {
+  const auto bytes =
+      static_cast<std::size_t>(tensors * problem_.batch * problem_.channels * problem_.spatial) * sizeof(float);
+  if (bytes <= caches_.private_bytes) return Reach::own_cache;
+  return bytes <= caches_.shared_bytes / 4 * 3 ? Reach::shared_cache : Reach::memory;
+}
+
+RowsExtent Walk::rows_extent(ChannelRange group, const Piece& piece, Reach reach) const {
   const Index first = piece.tile * tiling_.rows_per_tile;
   const Index rows = std::min(piece.tiles * tiling_.rows_per_tile, problem_.batch * problem_.spatial - first);
   const Part some = part(rows, piece.index, piece.of, tiling_.fold);
-  return {first + some.first, some.count, group.count, tiling_.fold, problem_.channels * tiling_.fold == kLanes};
+  return {first + some.first, some.count, group.count, tiling_.fold, problem_.channels * tiling_.fold == kLanes, reach};
 }
 
 RowsSource Walk::rows(const TensorIn& tensor, ChannelRange group) const {
@@ -85,7 +93,7 @@ BlocksDestination Walk::blocks(const TensorOut& tensor, ChannelRange group, cons
 void Walk::moments(const TensorIn& x, ChannelRange group, Index tile, const MomentsOut& out) const {
   const Piece whole{tile, 0, 1};
   if (tiling_.family == Family::interleaved) {
-    return kernels_.rows_moments(rows(x, group), rows_extent(group, whole), out);
+    return kernels_.rows_moments(rows(x, group), rows_extent(group, whole, reach(1)), out);
   }
   const PlanesTile at = planes_tile(whole);
   if (tiling_.family == Family::planar) {
@@ -111,7 +119,7 @@ void Walk::gradient_sums(const TensorIn& x, const TensorIn& dy, ChannelRange gro
   const bool with_x = x.data != nullptr;
   if (tiling_.family == Family::interleaved) {
     return kernels_.rows_gradient_sums(with_x ? rows(x, group) : RowsSource{}, rows(dy, group),
-                                       rows_extent(group, whole), mean, out);
+                                       rows_extent(group, whole, reach(with_x ? 2 : 1)), mean, out);
   }
   const PlanesTile at = planes_tile(whole);
   if (tiling_.family == Family::planar) {
@@ -126,7 +134,7 @@ void Walk::gradient_sums(const TensorIn& x, const TensorIn& dy, ChannelRange gro
 void Walk::apply(const TensorIn& x, const TensorOut& y, ChannelRange group, const Piece& piece, const Affine& affine,
                  Store store) const {
   if (tiling_.family == Family::interleaved) {
-    return kernels_.rows_apply(rows(x, group), rows(y, group), rows_extent(group, piece), affine, store);
+    return kernels_.rows_apply(rows(x, group), rows(y, group), rows_extent(group, piece, Reach::memory), affine, store);
   }
   const PlanesTile at = planes_tile(piece);
   if (tiling_.family == Family::planar) {
@@ -142,7 +150,7 @@ void Walk::gradient_apply(const TensorIn& x, const TensorIn& dy, const TensorOut
   const bool with_x = x.data != nullptr;
   if (tiling_.family == Family::interleaved) {
     return kernels_.rows_gradient_apply(with_x ? rows(x, group) : RowsSource{}, rows(dy, group), rows(dx, group),
-                                        rows_extent(group, piece), affine, store);
+                                        rows_extent(group, piece, Reach::memory), affine, store);
   }
   const PlanesTile at = planes_tile(piece);
   if (tiling_.family == Family::planar) {

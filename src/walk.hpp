@@ -22,8 +22,8 @@ struct TensorOut {
 
 class Walk {
  public:
-  Walk(const Problem& problem, const Tiling& tiling, const kernels::KernelTable& kernels)
-      : problem_(problem), tiling_(tiling), kernels_(kernels) {}
+  Walk(const Problem& problem, const Tiling& tiling, const kernels::KernelTable& kernels, const CacheSizes& caches)
+      : problem_(problem), tiling_(tiling), kernels_(kernels), caches_(caches) {}
 
   // Elements a channel of a tile.
   Index elements(Index tile) const;
@@ -53,7 +53,8 @@ class Walk {
   PlanesTile planes_tile(const Piece& piece) const { return internal::planes_tile(problem_, tiling_, piece); }
   kernels::PlanarSource planar(const TensorIn& tensor, ChannelRange group, const PlanesTile& tile) const;
   kernels::PlanarDestination planar(const TensorOut& tensor, ChannelRange group, const PlanesTile& tile) const;
-  kernels::RowsExtent rows_extent(ChannelRange group, const Piece& piece) const;
+  kernels::Reach reach(Index tensors) const;
+  kernels::RowsExtent rows_extent(ChannelRange group, const Piece& piece, kernels::Reach reach) const;
   kernels::RowsSource rows(const TensorIn& tensor, ChannelRange group) const;
   kernels::RowsDestination rows(const TensorOut& tensor, ChannelRange group) const;
   kernels::BlocksExtent blocks_extent(ChannelRange group, const PlanesTile& tile) const;
@@ -63,6 +64,7 @@ class Walk {
   const Problem& problem_;
   const Tiling& tiling_;
   const kernels::KernelTable& kernels_;
+  const CacheSizes& caches_;
 };
 
 }  // namespace xbn::internal

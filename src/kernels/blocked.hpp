@@ -6,7 +6,7 @@
 // one.
 
 #include "kernels/blocked_apply.hpp"
-#include "kernels/reductions.hpp"
+#include "kernels/row_sums.hpp"
 #include "kernels/statistics.hpp"
 
 namespace xbn::kernels {
@@ -26,13 +26,14 @@ struct Blocked {
     }
   }
 
+  template <class Gradients = GradientReduction>
   static void gradient_sums(const BlocksSource& x, const BlocksSource& dy, const BlocksExtent& extent,
                             const float* mean, const GradientSumsOut& out) {
     Alone alone;
     if (x.data == nullptr) {
       accumulate<SumReduction>({{dy}}, extent, kNoCenter, {{out.dy}}, alone);
     } else {
-      gradient_sums_beside(alone, x, dy, extent, mean, out);
+      gradient_sums_beside<Gradients>(alone, x, dy, extent, mean, out);
     }
   }
 
@@ -62,7 +63,7 @@ struct Blocked {
                                       const BlocksExtent& extent, const float* mean, const GradientSumsOut& out) {
     with_operation(now.x, now.dy, now.affine, [&](const auto& sources, const auto& coefficients) {
       beside(sources, now.dx, now.extent, coefficients, now.store,
-             [&](auto& companion) { gradient_sums_beside(companion, x, dy, extent, mean, out); });
+             [&](auto& companion) { gradient_sums_beside<GradientReduction>(companion, x, dy, extent, mean, out); });
     });
   }
 
@@ -86,10 +87,10 @@ struct Blocked {
     for_each_marked(extent, again, [&](Index b) { moments_in_double(x, extent, b, again, out); });
   }
 
-  template <class Companion>
+  template <class Gradients, class Companion>
   static void gradient_sums_beside(Companion& companion, const BlocksSource& x, const BlocksSource& dy,
                                    const BlocksExtent& extent, const float* mean, const GradientSumsOut& out) {
-    accumulate<GradientReduction>({{dy, x}}, extent, mean, {{out.dy, out.dy_x, out.x}}, companion);
+    accumulate<Gradients>({{dy, x}}, extent, mean, {{out.dy, out.dy_x, out.x}}, companion);
   }
 
   // Calls with(companion), which applies the operation to the tile, and lets the companion finish.

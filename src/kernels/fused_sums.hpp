@@ -298,9 +298,9 @@ class FusedAccumulation {
       streams_.template with_rows<Reduction>(
           [&]<class Direct>(Direct, const auto& rows) { add_rows<A, Direct>(rows, whole, lanes, centers, all); });
     } else {
-      const Index blocks = blocks_of_rows<Reduction>(whole);
-      for (Index block = 0; block < blocks; ++block) {
-        add_rows_of_block(block, blocks, rows_of_block(whole, blocks, block), fold, centers, all);
+      const Blocks blocks = blocks_of_rows<Reduction>(whole);
+      for (Index block = 0; block < blocks.count; ++block) {
+        add_rows_of_block(block, blocks.count, blocks.rows(block), fold, centers, all);
       }
       const Index left = count - whole * fold;
       if (left > 0) add_rows_of_block(whole, 1, 1, left, centers, all);
@@ -341,7 +341,7 @@ class FusedAccumulation {
       }
       Sums<kSums> sums = all;
       for (double*& sum : sums.sum) sum += c;
-      add_rows<A, Reduction>(source, rows, channels * fold, centers + c, sums);
+      add_rows<A, Reduction>(source, rows, channels * fold, centers + c, sums, Reach::own_cache);
     }
   }
 

@@ -5,7 +5,7 @@
 // a block of rows that does not is packed first, so that the pitch changes no sum.
 
 #include "kernels/elementwise.hpp"
-#include "kernels/reductions.hpp"
+#include "kernels/row_sums.hpp"
 #include "kernels/statistics.hpp"
 
 namespace xbn::kernels {
@@ -28,6 +28,7 @@ struct Interleaved {
     });
   }
 
+  template <class Gradients = GradientReduction>
   static void gradient_sums(const RowsSource& x, const RowsSource& dy, const RowsExtent& extent, const float* mean,
                             const GradientSumsOut& out) {
     alignas(64) double sums[3][kMaxLanes];
@@ -36,7 +37,12 @@ struct Interleaved {
       for (Index c = 0; c < extent.channels; ++c) out.dy[c] = sums[0][c];
       return;
     }
-    accumulate<GradientReduction>({{dy, x}}, extent, mean, {{sums[0], sums[1], sums[2]}});
+    // Beyond the caches half registers' instructions are so many that fewer rows are under way at a time.
+    if (extent.reach == Reach::memory) {
+      accumulate<GradientReduction>({{dy, x}}, extent, mean, {{sums[0], sums[1], sums[2]}});
+    } else {
+      accumulate<Gradients>({{dy, x}}, extent, mean, {{sums[0], sums[1], sums[2]}});
+    }
     for (Index c = 0; c < extent.channels; ++c) {
       out.dy[c] = sums[0][c];
       out.dy_x[c] = sums[1][c];
@@ -148,15 +154,15 @@ struct Interleaved {
       add<Reduction>(rows, extent, whole, lanes, centers, sums);
       if (left > 0) add<Reduction>(shifted(rows, whole, 0), extent, 1, left * extent.channels, centers, sums);
     } else {
-      const Index blocks = extent.column ? (whole + kBlockRows - 1) / kBlockRows : blocks_of_rows<Reduction>(whole);
-      for (Index block = 0; block < blocks; ++block) {
-        if (extent.column) {
-          const Index first = block * kBlockRows;
+      if (extent.column) {
+        for (Index first = 0; first < whole; first += kBlockRows) {
           add_packed<Reduction>(sources, extent, first, 1, smaller(kBlockRows, whole - first), extent.fold, centers,
                                 sums);
-        } else {
-          add_packed<Reduction>(sources, extent, block, blocks, rows_of_block(whole, blocks, block), extent.fold,
-                                centers, sums);
+        }
+      } else {
+        const Blocks blocks = blocks_of_rows<Reduction>(whole);
+        for (Index block = 0; block < blocks.count; ++block) {
+          add_packed<Reduction>(sources, extent, block, blocks.count, blocks.rows(block), extent.fold, centers, sums);
         }
       }
       if (left > 0) add_packed<Reduction>(sources, extent, whole, 1, 1, left, centers, sums);
@@ -177,7 +183,7 @@ struct Interleaved {
       Alone alone;
       add_column<A, Reduction>(rows, count, 0, center, sums, alone);
     } else {
-      add_rows<A, Reduction>(rows, count, lanes, center, sums);
+      add_rows<A, Reduction>(rows, count, lanes, center, sums, extent.reach);
     }
   }
 

@@ -52,6 +52,9 @@ struct RowsDestination {
   Index channel_pitch;
 };
 
+// Where elements most likely are when sums are taken of them: it decides how they are read, and no sum.
+enum class Reach { own_cache, shared_cache, memory };
+
 // Rows [first, first + count) of `channels` channels each. `fold` positions of fewer than 16 channels make one row of
 // lanes (1: no folding). `column`: the tensor's rows have 16 lanes (the tensor's, not this part's: it decides sums).
 struct RowsExtent {
@@ -60,6 +63,7 @@ struct RowsExtent {
   Index channels;
   Index fold;
   bool column;
+  Reach reach;
 };
 
 // Elements x[n * image_pitch + (c / block) * block_pitch + r * row_pitch + c % block] of `channels` channels that begin
@@ -267,5 +271,7 @@ inline constexpr Index kMaxLanes = 1024;
 extern const KernelTable sse2_table;
 extern const KernelTable avx2_table;
 extern const KernelTable avx512_table;
+// For processors that work on AVX-512's registers in two halves.
+extern const KernelTable avx512_halved_table;
 
 }  // namespace xbn::kernels

@@ -46,5 +46,15 @@ constexpr KernelTable make_table() {
   };
 }
 
+// With sums of gradients in half registers.
+template <class A>
+constexpr KernelTable with_halved_sums() {
+  KernelTable table = make_table<A>();
+  table.planar_gradient_sums = Planar<A>::template gradient_sums<HalvedGradientReduction>;
+  table.rows_gradient_sums = Interleaved<A>::template gradient_sums<HalvedGradientReduction>;
+  table.blocks_gradient_sums = Blocked<A>::template gradient_sums<HalvedGradientReduction>;
+  return table;
+}
+
 }  // namespace
 }  // namespace xbn::kernels

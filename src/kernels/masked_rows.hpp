@@ -4,7 +4,7 @@
 // more than what sums without a mask cost.
 
 #include "kernels/pack_bits.hpp"
-#include "kernels/reductions.hpp"
+#include "kernels/row_sums.hpp"
 
 namespace xbn::kernels {
 namespace {
@@ -53,15 +53,16 @@ struct MaskedRowReader {
     const Vector value = unmasked().lanes(source);
     return source == 0 ? keep(bits(), value) : value;
   }
-  DoubleLanes<A> widened(int source) const {
-    if (source != 0) return unmasked().widened(source);
-    if constexpr (std::is_same_v<A, Avx512> && std::is_same_v<Stored, float> && !kPartial) {
+  template <class Wide>
+  WidenedLanes<Wide> widened(int source) const {
+    if (source != 0) return {unmasked().template widened<Wide>(source).all()};
+    if constexpr (std::is_same_v<typename Wide::Arch, Avx512> && std::is_same_v<Stored, float> && !kPartial) {
       const float* const from = unmasked().at(0);
       const unsigned kept = bits();
-      return {{_mm512_maskz_cvtps_pd(static_cast<__mmask8>(kept), _mm256_loadu_ps(from))},
-              {_mm512_maskz_cvtps_pd(static_cast<__mmask8>(kept >> 8), _mm256_loadu_ps(from + kLanes / 2))}};
+      return {{{_mm512_maskz_cvtps_pd(static_cast<__mmask8>(kept), _mm256_loadu_ps(from))},
+               {_mm512_maskz_cvtps_pd(static_cast<__mmask8>(kept >> 8), _mm256_loadu_ps(from + kLanes / 2))}}};
     } else {
-      return widen(lanes(0));
+      return {widen_to<Wide>(lanes(0))};
     }
   }
 

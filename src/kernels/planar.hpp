@@ -5,7 +5,7 @@
 // planes are small.
 
 #include "kernels/planar_apply.hpp"
-#include "kernels/reductions.hpp"
+#include "kernels/row_sums.hpp"
 #include "kernels/statistics.hpp"
 
 namespace xbn::kernels {
@@ -25,13 +25,17 @@ struct Planar {
     }
   }
 
+  template <class Gradients = GradientReduction>
   static void gradient_sums(const PlanarSource& x, const PlanarSource& dy, const PlanarExtent& extent,
                             const float* mean, const GradientSumsOut& out) {
     Alone alone;
     if (x.data == nullptr) {
       accumulate<SumReduction>({{dy}}, extent, kNoCenter, {{out.dy}}, alone);
+    } else if (by_positions(extent)) {
+      // Rows that begin anywhere in a line are read in twice as many pieces by half registers.
+      gradient_sums_beside<GradientReduction>(alone, x, dy, extent, mean, out);
     } else {
-      gradient_sums_beside(alone, x, dy, extent, mean, out);
+      gradient_sums_beside<Gradients>(alone, x, dy, extent, mean, out);
     }
   }
 
@@ -61,7 +65,7 @@ struct Planar {
                                       const PlanarExtent& extent, const float* mean, const GradientSumsOut& out) {
     with_operation(now.x, now.dy, now.affine, [&](const auto& sources, const auto& coefficients) {
       beside(sources, now.dx, now.extent, coefficients, now.store,
-             [&](auto& companion) { gradient_sums_beside(companion, x, dy, extent, mean, out); });
+             [&](auto& companion) { gradient_sums_beside<GradientReduction>(companion, x, dy, extent, mean, out); });
     });
   }
 
@@ -84,10 +88,10 @@ struct Planar {
     }
   }
 
-  template <class Companion>
+  template <class Gradients, class Companion>
   static void gradient_sums_beside(Companion& companion, const PlanarSource& x, const PlanarSource& dy,
                                    const PlanarExtent& extent, const float* mean, const GradientSumsOut& out) {
-    accumulate<GradientReduction>({{dy, x}}, extent, mean, {{out.dy, out.dy_x, out.x}}, companion);
+    accumulate<Gradients>({{dy, x}}, extent, mean, {{out.dy, out.dy_x, out.x}}, companion);
   }
 
   // Calls with(companion), which applies the operation to the tile, and lets the companion finish.
@@ -147,11 +151,15 @@ struct Planar {
     for (Index c = 0; c < kMaxGroup; ++c) pivot[c] = sample[0][c] * (1.0F / kLanes);
   }
 
+  static bool by_positions(const PlanarExtent& extent) {
+    return extent.length < kSmallPlane && extent.planes >= kBlockRows;
+  }
+
   // The sums of each channel of the tile.
   template <class Reduction, class Companion>
   static void accumulate(const Sources<Reduction::kSources>& sources, const PlanarExtent& extent, const float* center,
                          const Sums<Reduction::kSums>& sums, Companion& companion) {
-    if (extent.length < kSmallPlane && extent.planes >= kBlockRows) {
+    if (by_positions(extent)) {
       accumulate_positions<Reduction>(sources, extent, center, sums, companion);
     } else {
       accumulate_planes<Reduction>(sources, extent, center, sums, companion);

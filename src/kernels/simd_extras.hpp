@@ -30,6 +30,18 @@ inline xsimd::batch<float, A> fused_multiply_add(xsimd::batch<float, A> a, xsimd
 }
 
 template <class A>
+inline xsimd::batch<double, A> fused_multiply_subtract(xsimd::batch<double, A> a, xsimd::batch<double, A> b,
+                                                       xsimd::batch<double, A> c) {
+  if constexpr (std::is_same_v<A, Avx512>) {
+    return _mm512_fmsub_pd(a, b, c);
+  } else if constexpr (std::is_same_v<A, Avx2>) {
+    return _mm256_fmsub_pd(a, b, c);
+  } else {
+    return a * b - c;
+  }
+}
+
+template <class A>
 inline xsimd::batch<double, A> fused_multiply_add(xsimd::batch<double, A> a, xsimd::batch<double, A> b,
                                                   xsimd::batch<double, A> c) {
   if constexpr (std::is_same_v<A, Avx512>) {
@@ -47,6 +59,7 @@ struct Pack;
 
 template <class A, class T, Index kCount>
 struct Pack<A, T, kCount, true> {
+  using Arch = A;
   using Batch = xsimd::batch<T, A>;
   static constexpr bool kDouble = std::is_same_v<T, double>;
 
@@ -145,6 +158,9 @@ struct Pack<A, T, kCount, true> {
   friend Pack fma(const Pack& a, const Pack& b, const Pack& c) {
     return {fused_multiply_add<A>(a.batch, b.batch, c.batch)};
   }
+  friend Pack fms(const Pack& a, const Pack& b, const Pack& c) {
+    return {fused_multiply_subtract<A>(a.batch, b.batch, c.batch)};
+  }
 
  private:
   static auto first_lanes_mask(Index count) {
@@ -160,6 +176,7 @@ struct Pack<A, T, kCount, true> {
 
 template <class A, class T, Index kCount>
 struct Pack<A, T, kCount, false> {
+  using Arch = A;
   static constexpr Index kHalf = kCount / 2;
   using Half = Pack<A, T, kHalf>;
 
@@ -194,6 +211,9 @@ struct Pack<A, T, kCount, false> {
   friend Pack fma(const Pack& a, const Pack& b, const Pack& c) {
     return {fma(a.low, b.low, c.low), fma(a.high, b.high, c.high)};
   }
+  friend Pack fms(const Pack& a, const Pack& b, const Pack& c) {
+    return {fms(a.low, b.low, c.low), fms(a.high, b.high, c.high)};
+  }
 };
 
 // The 16 lanes. load_first takes the first `count` of them from memory, the others are zero and memory behind is not
@@ -221,6 +241,21 @@ inline Pack<A, double, kCount> widen(const Pack<A, float, kCount, true>& narrow)
 template <class A, Index kCount>
 inline Pack<A, double, kCount> widen(const Pack<A, float, kCount, false>& narrow) {
   return {widen(narrow.low), widen(narrow.high)};
+}
+
+// What half a register of A is a register of: of AVX-512 AVX2.
+template <class A>
+using HalfOf = std::conditional_t<std::is_same_v<A, Avx512>, Avx2, A>;
+
+// To Wide, 16 lanes in registers of A or in halves of them.
+template <class Wide, class A>
+inline Wide widen_to(const Lanes<A>& lanes) {
+  if constexpr (std::is_same_v<Wide, DoubleLanes<A>>) {
+    return widen(lanes);
+  } else {
+    const __m512 value = lanes.batch;
+    return widen(Lanes<HalfOf<A>>{{_mm512_castps512_ps256(value)}, {_mm512_extractf32x8_ps(value, 1)}});
+  }
 }
 
 // Rounded.
@@ -259,6 +294,33 @@ inline Wide load_widened(const float* from) {
     return {_mm_cvtps_pd(_mm_castpd_ps(_mm_load_sd(reinterpret_cast<const double*>(from))))};
   }
 }
+
+// Sums and differences from the units that multiply, for where those that add and convert have more to do: exactly
+// a + b and a - b, rounded once.
+template <class A>
+class Multiplier {
+ public:
+  Multiplier() {
+    double one = 1;
+    asm("" : "+x"(one));  // a compiler that knows the factor leaves it out
+    one_ = Register::all(one);
+  }
+  using Register = Pack<A, double, static_cast<Index>(xsimd::batch<double, A>::size)>;
+  Register sum(const Register& a, const Register& b) const { return fma(a, one_, b); }
+  Register difference(const Register& a, const Register& b) const { return fms(a, one_, b); }
+
+ private:
+  Register one_;
+};
+
+// Without fused multiply-adds there are none.
+template <>
+class Multiplier<Sse2> {
+ public:
+  using Register = Pack<Sse2, double, 2>;
+  Register sum(const Register& a, const Register& b) const { return a + b; }
+  Register difference(const Register& a, const Register& b) const { return a - b; }
+};
 
 // Into the second cache.
 inline void prefetch(const void* address) { _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T1); }

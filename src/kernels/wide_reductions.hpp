@@ -4,7 +4,7 @@
 // whose sums in single precision were not sound; of doubles in two doubles.
 
 #include "kernels/double_double.hpp"
-#include "kernels/reductions.hpp"
+#include "kernels/row_sums.hpp"
 
 namespace xbn::kernels {
 namespace {
@@ -17,9 +17,12 @@ struct ExactMomentsReduction {
   static constexpr int kSums = 2;
   static constexpr bool kParityMatters = false;
   static constexpr Index kRowsAtOnce = 8;
+  static constexpr int kStreamsOfAvx512 = 4;
 
   template <class A>
   struct Block {
+    using Center = DoubleLanes<A>;
+
     DoubleLanes<A> deviations;
     DoubleLanes<A> squares;
 
@@ -27,8 +30,8 @@ struct ExactMomentsReduction {
         : deviations(DoubleLanes<A>::load(sums[0] + offset)), squares(DoubleLanes<A>::load(sums[1] + offset)) {}
 
     template <class Row, class Parity>
-    void add(const Row& row, const Lanes<A>& center, Parity) {
-      const DoubleLanes<A> deviation = row.widened(0) - widen(center);
+    void add(const Row& row, const DoubleLanes<A>& center, Parity) {
+      const DoubleLanes<A> deviation = row.template widened<DoubleLanes<A>>(0).all() - center;
       deviations = deviations + deviation;
       squares = fma(deviation, deviation, squares);
     }
@@ -85,9 +88,12 @@ struct WideMomentsReduction {
   static constexpr int kSums = 4;
   static constexpr bool kParityMatters = false;
   static constexpr Index kRowsAtOnce = 8;
+  static constexpr int kStreamsOfAvx512 = 1;
 
   template <class A>
   struct Block {
+    using Center = DoubleLanes<A>;
+
     WideSum<A> deviations;
     WideSum<A> squares;
 
@@ -117,9 +123,12 @@ struct WideGradientReduction {
   static constexpr int kSums = 6;
   static constexpr bool kParityMatters = false;
   static constexpr Index kRowsAtOnce = 4;
+  static constexpr int kStreamsOfAvx512 = 1;
 
   template <class A>
   struct Block {
+    using Center = DoubleLanes<A>;
+
     WideSum<A> gradients;
     WideSum<A> products;
     WideSum<A> deviations;
