@@ -106,7 +106,10 @@ void Driver::backward(const Backward& args, const TensorIn& x, const TensorIn& d
   const bool sums = sums_x || args.dbeta != nullptr;
   const TensorIn summed_x = sums_x ? x : TensorIn{};
   const TensorIn applied_x = batch ? x : TensorIn{};
-  const Traffic traffic{x.data != nullptr && sums_x ? 2 : 1, sums && wants_dx, wants_dx};
+  const Traffic traffic{.reads = x.data != nullptr && sums_x ? 2 : 1,
+                        .two_passes = sums && wants_dx,
+                        .writes = wants_dx,
+                        .backward = true};
   const Schedule schedule = this->schedule(traffic);
   const Store store = store_for(problem_, machine_.caches, traffic, same_memory(x, dx) || same_memory(dy, dx));
   const GradientAffine affine{batch ? args.mean : nullptr, scratch.a, batch ? scratch.b : nullptr,

@@ -30,8 +30,10 @@ constexpr Index kBytesPerThreadOfSlabs = 80 * 1024;
 constexpr Index kLeastRun = 4 * 1024;
 constexpr Index kLongRun = 48 * 1024;
 
-// Planes shorter than this are better applied after the sums of their slab than beside those of the next.
+// Planes shorter than these are better applied after the sums of their slab than beside those of the next: in forward,
+// and in backward, where that makes five streams of each plane.
 constexpr Index kOverlapPlane = 12 * 1024;
+constexpr Index kOverlapGradientPlane = 24 * 1024;
 
 // Bytes of rows, and images of blocks, that are applied at a time, in several streams: the longer the better, while a
 // thread still has some pieces.
@@ -144,8 +146,8 @@ void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tili
                   const Traffic& traffic) {
   const Index block = channel_block(problem.layout);
   const Index plane = std::max<Index>(1, problem.spatial * block * traffic.element);
-  schedule.overlapped =
-      traffic.can_overlap && plane >= kOverlapPlane && (traffic.reads > 1 || worth_streaming(problem, caches, traffic));
+  schedule.overlapped = traffic.can_overlap && plane >= (traffic.backward ? kOverlapGradientPlane : kOverlapPlane) &&
+                        (traffic.reads > 1 || worth_streaming(problem, caches, traffic));
   // Planes of part of a cache line: as many as end on the border of one.
   const bool small_planes = tiling.family == Family::planar && plane < kLeastRun;
   const Index granule = small_planes ? kLanes / std::gcd(problem.spatial, kLanes) : block;

@@ -66,6 +66,7 @@ struct Traffic {
   bool writes;      // a tensor is written
   Index element = sizeof(float);
   bool can_overlap = true;  // the apply pass of a slab can go along with the sums of the next
+  bool backward = false;
 };
 
 Schedule make_schedule(const Problem& problem, const Tiling& tiling, const CacheSizes& caches, const Traffic& traffic,
