@@ -74,8 +74,12 @@ RowsDestination Walk::rows(const TensorOut& tensor, ChannelRange group) const {
   return rows_of<RowsDestination>(tensor, problem_, group.first);
 }
 
-BlocksExtent Walk::blocks_extent(ChannelRange group, const PlanesTile& tile) const {
-  return {tile.planes, group.count, tile.length, channel_block(problem_.layout)};
+PlanarExtent Walk::planar_extent(ChannelRange group, const PlanesTile& tile, Reach reach) const {
+  return {tile.planes, group.count, tile.length, reach};
+}
+
+BlocksExtent Walk::blocks_extent(ChannelRange group, const PlanesTile& tile, Reach reach) const {
+  return {tile.planes, group.count, tile.length, channel_block(problem_.layout), reach};
 }
 
 BlocksSource Walk::blocks(const TensorIn& tensor, ChannelRange group, const PlanesTile& tile) const {
@@ -97,9 +101,9 @@ void Walk::moments(const TensorIn& x, ChannelRange group, Index tile, const Mome
   }
   const PlanesTile at = planes_tile(whole);
   if (tiling_.family == Family::planar) {
-    kernels_.planar_moments(planar(x, group, at), {at.planes, group.count, at.length}, out);
+    kernels_.planar_moments(planar(x, group, at), planar_extent(group, at, reach(1)), out);
   } else {
-    kernels_.blocks_moments(blocks(x, group, at), blocks_extent(group, at), out);
+    kernels_.blocks_moments(blocks(x, group, at), blocks_extent(group, at, reach(1)), out);
   }
 }
 
@@ -124,10 +128,10 @@ void Walk::gradient_sums(const TensorIn& x, const TensorIn& dy, ChannelRange gro
   const PlanesTile at = planes_tile(whole);
   if (tiling_.family == Family::planar) {
     kernels_.planar_gradient_sums(with_x ? planar(x, group, at) : PlanarSource{}, planar(dy, group, at),
-                                  {at.planes, group.count, at.length}, mean, out);
+                                  planar_extent(group, at, reach(with_x ? 2 : 1)), mean, out);
   } else {
     kernels_.blocks_gradient_sums(with_x ? blocks(x, group, at) : BlocksSource{}, blocks(dy, group, at),
-                                  blocks_extent(group, at), mean, out);
+                                  blocks_extent(group, at, reach(with_x ? 2 : 1)), mean, out);
   }
 }
 

@@ -57,7 +57,9 @@ class Walk {
   kernels::RowsExtent rows_extent(ChannelRange group, const Piece& piece, kernels::Reach reach) const;
   kernels::RowsSource rows(const TensorIn& tensor, ChannelRange group) const;
   kernels::RowsDestination rows(const TensorOut& tensor, ChannelRange group) const;
-  kernels::BlocksExtent blocks_extent(ChannelRange group, const PlanesTile& tile) const;
+  kernels::PlanarExtent planar_extent(ChannelRange group, const PlanesTile& tile, kernels::Reach reach) const;
+  kernels::BlocksExtent blocks_extent(ChannelRange group, const PlanesTile& tile,
+                                      kernels::Reach reach = kernels::Reach::memory) const;
   kernels::BlocksSource blocks(const TensorIn& tensor, ChannelRange group, const PlanesTile& tile) const;
   kernels::BlocksDestination blocks(const TensorOut& tensor, ChannelRange group, const PlanesTile& tile) const;
 

@@ -17,8 +17,8 @@ namespace xbn::test {
 namespace {
 
 const std::vector<Shape>& shapes() {
-  static const std::vector<Shape> all{{2, 24, 6272}, {8, 257, 49}, {3, 7, 8195}, {1, 3, 50000}, {7, 40, 150},
-                                      {2000, 33, 1}, {64, 512, 1}, {5, 9, 4},    {20, 20, 1100}};
+  static const std::vector<Shape> all{{2, 24, 6272}, {8, 257, 49}, {3, 7, 8195}, {1, 3, 50000},  {7, 40, 150},
+                                      {2000, 33, 1}, {64, 512, 1}, {5, 9, 4},    {20, 20, 1100}, {45, 21, 7}};
   return all;
 }
 

@@ -2,8 +2,8 @@
 
 // The blocked layouts, nCx8c and nCx16c: interleaved rows of one block of channels. The block's rows of one image are a
 // plane; the walk goes over a group of blocks for each image, so that memory is read in order, and blocks of rows do
-// not span planes. Two positions of nCx8c make one row of 16 lanes. The rows of a partial last block are taken one by
-// one.
+// not span planes. Two positions of nCx8c make one row of 16 lanes. Of a partial last block the pad lanes go along, but
+// for the last position's, which need not be memory, and are dropped. Short planes of many images are rows themselves.
 
 #include "kernels/blocked_apply.hpp"
 #include "kernels/row_sums.hpp"
@@ -151,6 +151,7 @@ struct Blocked {
   template <class Reduction, class Companion>
   static void accumulate(const Sources<Reduction::kSources>& sources, const BlocksExtent& extent, const float* center,
                          const Sums<Reduction::kSums>& sums, Companion& companion) {
+    if (by_places(extent)) return accumulate_places<Reduction>(sources, extent, center, sums);
     alignas(64) double lanes[Reduction::kSums][kMaxGroup * kLanes];
     alignas(64) float centers[kMaxGroup * kLanes];
     const Index blocks = blocks_of(extent);
@@ -176,8 +177,8 @@ struct Blocked {
     for (int i = 0; i < Reduction::kSums; ++i) {
       for (Index b = 0; b < blocks; ++b) {
         const double* of_block = lanes[i] + b * kLanes;
-        const bool folded = extent.block < kLanes && channels_of(extent, b) == extent.block;
         for (Index c = 0; c < channels_of(extent, b); ++c) {
+          const bool folded = extent.block < kLanes;
           sums.sum[i][b * extent.block + c] = folded ? of_block[c] + of_block[c + extent.block] : of_block[c];
         }
       }
@@ -187,35 +188,156 @@ struct Blocked {
   // Positions that a packed copy holds.
   static constexpr Index kPackedRows = 256;
 
+  template <int kSources>
+  static bool is_dense(const Rows<kSources>& rows, Index block) {
+    bool dense = true;
+    for (const Index stride : rows.stride) dense = dense && stride == block;
+    return dense;
+  }
+
+  // Copies `count` positions of a block, of the last its channels alone.
+  static void pack(const float* from, Index row_pitch, Index count, Index block, Index channels, float* to) {
+    for (Index r = 0; r < count; ++r) {
+      const Index lanes = r + 1 < count ? block : channels;
+      for (Index c = 0; c < lanes; ++c) to[r * block + c] = from[r * row_pitch + c];
+    }
+  }
+
   template <class Reduction, class Companion>
   static void add_plane(const Rows<Reduction::kSources>& rows, const BlocksExtent& extent, Index channels,
                         const float* center, const Sums<Reduction::kSums>& sums, Companion& companion) {
-    if (channels < extent.block) return add_rows<A, Reduction>(rows, extent.length, channels, center, sums);
-    if (extent.block == kLanes) return add_column<A, Reduction>(rows, extent.length, 0, center, sums, companion);
-    bool dense = true;
-    for (const Index stride : rows.stride) dense = dense && stride == extent.block;
-    if (dense) return add_pairs<Reduction>(rows, extent.length, center, sums, companion);
+    const bool whole = channels == extent.block;
+    if (extent.block == kLanes) {
+      return add_column<A, Reduction>(rows, whole ? extent.length : extent.length - 1, whole ? 0 : channels, center,
+                                      sums, companion);
+    }
+    if (is_dense(rows, extent.block)) {
+      return add_pairs<Reduction>(rows, extent.length, extent.block, channels, center, sums, companion);
+    }
     alignas(64) float packed[Reduction::kSources][kPackedRows * kLanes / 2];
     for (Index first = 0; first < extent.length; first += kPackedRows) {
       const Index count = extent.length - first < kPackedRows ? extent.length - first : kPackedRows;
       Rows<Reduction::kSources> copy;
       for (int i = 0; i < Reduction::kSources; ++i) {
-        for (Index r = 0; r < count; ++r) {
-          const float* from = rows.data[i] + (first + r) * rows.stride[i];
-          for (Index c = 0; c < extent.block; ++c) packed[i][r * extent.block + c] = from[c];
-        }
+        pack(rows.data[i] + first * rows.stride[i], rows.stride[i], count, extent.block, channels, packed[i]);
         copy.data[i] = packed[i];
       }
-      add_pairs<Reduction>(copy, count, center, sums, companion);
+      const Index last_channels = first + count < extent.length ? extent.block : channels;
+      add_pairs<Reduction>(copy, count, extent.block, last_channels, center, sums, companion);
     }
   }
 
-  // Rows of 8 channels, two at a time.
+  // Positions of 8 channels, two at a time; of the last position `channels` channels.
   template <class Reduction, class Companion>
-  static void add_pairs(Rows<Reduction::kSources> rows, Index count, const float* center,
+  static void add_pairs(Rows<Reduction::kSources> rows, Index count, Index block, Index channels, const float* center,
                         const Sums<Reduction::kSums>& sums, Companion& companion) {
     for (Index& stride : rows.stride) stride = kLanes;
-    add_column<A, Reduction>(rows, count / 2, count % 2 * (kLanes / 2), center, sums, companion);
+    const Index lanes = (count - 1) * block + channels;
+    add_column<A, Reduction>(rows, lanes / kLanes, lanes % kLanes, center, sums, companion);
+  }
+
+  // Planes of fewer lanes, of at least so many images.
+  static constexpr Index kPlaces = 128;
+  static constexpr Index kLeastImages = 8;
+
+  static bool by_places(const BlocksExtent& extent) {
+    return extent.length * extent.block < kPlaces && extent.images >= kLeastImages;
+  }
+
+  // A plane is a row, and each of its places has a sum of its own down the images. Planes that lie side by side make
+  // one row.
+  template <class Reduction>
+  static void accumulate_places(const Sources<Reduction::kSources>& sources, const BlocksExtent& extent,
+                                const float* center, const Sums<Reduction::kSums>& sums) {
+    const Index band = kMaxLanes / (extent.length * extent.block);
+    const Index blocks = blocks_of(extent);
+    for (Index first = 0; first < blocks; first += band) {
+      const Index count = blocks - first < band ? blocks - first : band;
+      add_band<Reduction>(sources, extent, first, count, center, sums);
+    }
+  }
+
+  template <class Reduction>
+  static void add_band(const Sources<Reduction::kSources>& sources, const BlocksExtent& extent, Index first,
+                       Index count, const float* center, const Sums<Reduction::kSums>& sums) {
+    const Index plane = extent.length * extent.block;
+    bool dense = true;
+    bool side_by_side = true;
+    for (const BlocksSource& source : sources.of) {
+      dense = dense && source.row_pitch == extent.block;
+      side_by_side = side_by_side && source.block_pitch == plane;
+    }
+    alignas(64) float centers[kMaxLanes];
+    alignas(64) double places[Reduction::kSums][kMaxLanes + kLanes];
+    for (Index b = 0; b < count; ++b) {
+      const Index channels = channels_of(extent, first + b);
+      for (Index c = 0; c < extent.block; ++c) {
+        centers[b * plane + c] = c < channels ? center[(first + b) * extent.block + c] : 0.0F;
+      }
+      for (Index i = extent.block; i < plane; ++i) centers[b * plane + i] = centers[b * plane + i - extent.block];
+    }
+    for (double* of_sum : places) {
+      for (Index i = 0; i < count * plane + kLanes; ++i) of_sum[i] = 0;
+    }
+    const auto places_from = [&](Index b) {
+      Sums<Reduction::kSums> result;
+      for (int i = 0; i < Reduction::kSums; ++i) result.sum[i] = places[i] + b * plane;
+      return result;
+    };
+    // Up to the last position's channels.
+    const auto lanes_of = [&](Index b) { return plane - extent.block + channels_of(extent, first + b); };
+    const Index together = side_by_side ? count : 1;
+    for (Index b = 0; b < count; b += together) {
+      const Index lanes = (together - 1) * plane + lanes_of(b + together - 1);
+      if (dense) {
+        Rows<Reduction::kSources> rows;
+        for (int i = 0; i < Reduction::kSources; ++i) {
+          rows.data[i] = plane_of(sources.of[i], 0, first + b);
+          rows.stride[i] = sources.of[i].image_pitch;
+        }
+        add_rows<A, Reduction>(rows, extent.images, lanes, centers + b * plane, places_from(b), extent.reach);
+      } else {
+        for (Index of = b; of < b + together; ++of) {
+          add_packed_places<Reduction>(sources, extent, first + of, centers + of * plane, places_from(of));
+        }
+      }
+    }
+    for (int i = 0; i < Reduction::kSums; ++i) {
+      for (Index b = 0; b < count; ++b) {
+        const double* const of_block = places[i] + b * plane;
+        double total[kLanes] = {};
+        for (Index r = 0; r < extent.length; ++r) {
+          for (Index c = 0; c < extent.block; ++c) total[c] += of_block[r * extent.block + c];
+        }
+        for (Index c = 0; c < channels_of(extent, first + b); ++c) {
+          sums.sum[i][(first + b) * extent.block + c] = total[c];
+        }
+      }
+    }
+  }
+
+  // Of one block, in the order in which add_rows takes images.
+  template <class Reduction>
+  static void add_packed_places(const Sources<Reduction::kSources>& sources, const BlocksExtent& extent, Index block,
+                                const float* center, const Sums<Reduction::kSums>& sums) {
+    const Index channels = channels_of(extent, block);
+    const Blocks images = blocks_of_rows<Reduction>(extent.images);
+    alignas(64) float packed[Reduction::kSources][Reduction::kRowsAtOnce * kPlaces];
+    Rows<Reduction::kSources> rows;
+    for (int i = 0; i < Reduction::kSources; ++i) {
+      rows.data[i] = packed[i];
+      rows.stride[i] = kPlaces;
+    }
+    for (Index index = 0; index < images.count; ++index) {
+      for (int i = 0; i < Reduction::kSources; ++i) {
+        for (Index n = 0; n < images.rows(index); ++n) {
+          pack(plane_of(sources.of[i], index + n * images.count, block), sources.of[i].row_pitch, extent.length,
+               extent.block, channels, packed[i] + n * kPlaces);
+        }
+      }
+      add_rows<A, Reduction>(rows, images.rows(index), (extent.length - 1) * extent.block + channels, center, sums,
+                             Reach::own_cache);
+    }
   }
 
   // Calls redo(block) for each block of which a channel is marked.

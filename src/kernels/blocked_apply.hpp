@@ -70,22 +70,24 @@ struct BlocksApply {
   using Tile = BlocksTile<Operation>;
 
   static void run(const Tile& tile) {
+    const Index blocks = blocks_of(tile.extent);
+    // Once a tile: small planes are many.
+    Lanes<A> coefficients[kMaxGroup][Operation::kCoefficients];
+    for (Index block = 0; block < blocks; ++block) tile.lanes(block, coefficients[block]);
     Index image = 0;
     if constexpr (kStore == Store::streaming) {
       const Index quarter = tile.extent.images / kStreams;
       for (; image < quarter; ++image) {
-        for (Index block = 0; block < blocks_of(tile.extent); ++block) run_planes(tile, image, quarter, block);
+        for (Index block = 0; block < blocks; ++block) run_planes(tile, image, quarter, block, coefficients[block]);
       }
       image = quarter * kStreams;
     }
     for (; image < tile.extent.images; ++image) {
-      for (Index block = 0; block < blocks_of(tile.extent); ++block) run_plane(tile, image, block);
+      for (Index block = 0; block < blocks; ++block) run_plane(tile, image, block, coefficients[block]);
     }
   }
 
-  static void run_plane(const Tile& tile, Index image, Index block) {
-    Lanes<A> coefficient[Operation::kCoefficients];
-    tile.lanes(block, coefficient);
+  static void run_plane(const Tile& tile, Index image, Index block, const Lanes<A>* coefficient) {
     const Streams<Operation> streams = tile.streams(image, block);
     const Index elements = tile.extent.length * tile.extent.block;
     if (!tile.is_run(block)) {
@@ -101,7 +103,8 @@ struct BlocksApply {
   static constexpr Index kStreams = 4;
 
   // The same block of images `distance` apart: streams that prefetchers follow side by side.
-  [[gnu::flatten, gnu::noinline]] static void run_planes(const Tile& tile, Index image, Index distance, Index block) {
+  [[gnu::flatten, gnu::noinline]] static void run_planes(const Tile& tile, Index image, Index distance, Index block,
+                                                         const Lanes<A>* coefficients) {
     Streams<Operation> streams[kStreams];
     bool together = tile.is_run(block);
     for (Index k = 0; k < kStreams; ++k) {
@@ -109,11 +112,11 @@ struct BlocksApply {
       together = together && misaligned_elements(streams[k].destination) == 0;
     }
     if (!together) {
-      for (Index k = 0; k < kStreams; ++k) run_plane(tile, image + k * distance, block);
+      for (Index k = 0; k < kStreams; ++k) run_plane(tile, image + k * distance, block, coefficients);
       return;
     }
     Lanes<A> coefficient[Operation::kCoefficients];
-    tile.lanes(block, coefficient);
+    for (int i = 0; i < Operation::kCoefficients; ++i) coefficient[i] = coefficients[i];
     const Index elements = tile.extent.length * tile.extent.block;
     Index i = 0;
     for (; i + kLanes <= elements; i += kLanes) {
@@ -164,7 +167,8 @@ class BlocksRuns {
     Run<A, Operation> run{};
     run.streams = tile_.streams(image_, block_);
     while (!tile_.is_run(block_) || (kStore == Store::streaming && !tile_.can_stream(run.streams))) {
-      BlocksApply<A, Operation, kStore>::run_plane(tile_, image_, block_);
+      tile_.lanes(block_, run.coefficient);
+      BlocksApply<A, Operation, kStore>::run_plane(tile_, image_, block_, run.coefficient);
       if (!advance()) return Run<A, Operation>::none();
       run.streams = tile_.streams(image_, block_);
     }

@@ -15,11 +15,15 @@ namespace xbn::kernels {
 
 using Index = std::int64_t;
 
+// Where elements most likely are when sums are taken of them: it decides how they are read, and no sum.
+enum class Reach { own_cache, shared_cache, memory };
+
 // Elements x[n * plane_pitch + c * channel_pitch + i] for n in [0, planes), c in [0, channels), i in [0, length).
 struct PlanarExtent {
   Index planes;
   Index channels;
   Index length;
+  Reach reach = Reach::memory;
 };
 
 struct PlanarSource {
@@ -52,9 +56,6 @@ struct RowsDestination {
   Index channel_pitch;
 };
 
-// Where elements most likely are when sums are taken of them: it decides how they are read, and no sum.
-enum class Reach { own_cache, shared_cache, memory };
-
 // Rows [first, first + count) of `channels` channels each. `fold` positions of fewer than 16 channels make one row of
 // lanes (1: no folding). `column`: the tensor's rows have 16 lanes (the tensor's, not this part's: it decides sums).
 struct RowsExtent {
@@ -73,6 +74,7 @@ struct BlocksExtent {
   Index channels;
   Index length;
   Index block;
+  Reach reach = Reach::memory;
 };
 
 struct BlocksSource {
