@@ -363,18 +363,14 @@ template <class A, class Reduction>
     }
     return;
   }
-  // Some blocks together, which take their sums from memory and back but once.
-  constexpr Index kTogether = 4;
-  for (Index first = 0; first < blocks.count; first += kTogether) {
-    const Index last = first + kTogether < blocks.count ? first + kTogether : blocks.count;
-    add_lanes<A, Reduction, 2>(
-        lanes, center, sums, [&](auto& streams, Index lane, Index lanes_of_all) __attribute__((always_inline)) {
-          for (Index block = first; block < last; ++block) {
-            take_in<Reduction>(streams, every(blocks.count, shifted(rows, block, lane)), blocks.rows(block),
-                               lanes_of_all, step, nothing);
-          }
-        });
-  }
+  // All blocks together, which take their sums from memory and back but once.
+  add_lanes<A, Reduction, 2>(
+      lanes, center, sums, [&](auto& streams, Index lane, Index lanes_of_all) __attribute__((always_inline)) {
+        for (Index block = 0; block < blocks.count; ++block) {
+          take_in<Reduction>(streams, every(blocks.count, shifted(rows, block, lane)), blocks.rows(block), lanes_of_all,
+                             step, nothing);
+        }
+      });
 }
 
 }  // namespace
