@@ -75,13 +75,11 @@ struct BlocksApply {
     Lanes<A> coefficients[kMaxGroup][Operation::kCoefficients];
     for (Index block = 0; block < blocks; ++block) tile.lanes(block, coefficients[block]);
     Index image = 0;
-    if constexpr (kStore == Store::streaming) {
-      const Index quarter = tile.extent.images / kStreams;
-      for (; image < quarter; ++image) {
-        for (Index block = 0; block < blocks; ++block) run_planes(tile, image, quarter, block, coefficients[block]);
-      }
-      image = quarter * kStreams;
+    const Index quarter = tile.extent.images / kStreams;
+    for (; image < quarter; ++image) {
+      for (Index block = 0; block < blocks; ++block) run_planes(tile, image, quarter, block, coefficients[block]);
     }
+    image = quarter * kStreams;
     for (; image < tile.extent.images; ++image) {
       for (Index block = 0; block < blocks; ++block) run_plane(tile, image, block, coefficients[block]);
     }
@@ -109,7 +107,7 @@ struct BlocksApply {
     bool together = tile.is_run(block);
     for (Index k = 0; k < kStreams; ++k) {
       streams[k] = tile.streams(image + k * distance, block);
-      together = together && misaligned_elements(streams[k].destination) == 0;
+      if (kStore == Store::streaming) together = together && misaligned_elements(streams[k].destination) == 0;
     }
     if (!together) {
       for (Index k = 0; k < kStreams; ++k) run_plane(tile, image + k * distance, block, coefficients);
