@@ -88,7 +88,15 @@ struct PlanarApply {
     const bool as_run = extent.length % kLanes != 0 || extent.length < kSmallPlane;
     if (as_run && extent.channels > 1 && tile.side_by_side()) {
       if (extent.length >= kLanes) {
-        for (Index n = 0; n < extent.planes; ++n) run_image(tile, n);
+        // Four images a quarter of the tile apart: streams that prefetchers follow side by side.
+        const Index quarter = extent.planes / kImages;
+        const bool stream_alike = quarter * tile.destination.plane_pitch % kLanes == 0;
+        Index n = 0;
+        if (kStore == Store::ordinary || stream_alike) {
+          for (; n < quarter; ++n) run_images<kImages>(tile, n, quarter);
+          n = quarter * kImages;
+        }
+        for (; n < extent.planes; ++n) run_images<1>(tile, n, 0);
         return;
       }
       if (extent.planes >= kFewPlanes) return run_bands(tile);
@@ -103,29 +111,44 @@ struct PlanarApply {
   }
 
  private:
-  // The planes of one image, side by side, as one run: a vector that spans two planes takes coefficients of both, so
-  // that no line of memory is written in two parts.
-  [[gnu::flatten, gnu::noinline]] static void run_image(const Tile& tile, Index n) {
-    const Streams<Operation> streams = tile.streams(n, 0);
+  static constexpr Index kImages = 4;
+
+  // The planes of each of kCount images `distance` apart, side by side, as one run: a vector that spans two planes
+  // takes coefficients of both, so that no line of memory is written in two parts. Images that stream begin at one
+  // place in their lines.
+  template <Index kCount>
+  [[gnu::flatten, gnu::noinline]] static void run_images(const Tile& tile, Index n, Index distance) {
+    Streams<Operation> streams[kCount];
+    for (Index k = 0; k < kCount; ++k) streams[k] = tile.streams(n + k * distance, 0);
+    const Index head = kStore == Store::streaming ? misaligned_elements(streams[0].destination) : 0;
+    Index i = 0;
     const Index length = tile.extent.length;
     Lanes<A> coefficient[Operation::kCoefficients];
     tile.broadcast(0, coefficient);
-    Index i = kStore == Store::streaming ? misaligned_elements(streams.destination) : 0;
-    if (i > 0) compute_first<A>(streams, 0, i, coefficient);
+    const auto first_of_all = [&](Index count) {
+      for (Index k = 0; k < kCount; ++k) compute_first<A>(streams[k], i, count, coefficient);
+      i += count;
+    };
+    const auto vector_of_all = [&] {
+#pragma GCC unroll 4
+      for (Index k = 0; k < kCount; ++k) {
+        put<A, kStore>(compute_at<A>(streams[k], i, coefficient), streams[k].destination + i);
+      }
+      i += kLanes;
+    };
+    if (head > 0) first_of_all(head);
     for (Index c = 0; c < tile.extent.channels; ++c) {
       const Index end = (c + 1) * length;
-      if (length < kSmallPlane) {
-        for (; i + kLanes <= end; i += kLanes) {
-          put<A, kStore>(compute_at<A>(streams, i, coefficient), streams.destination + i);
-        }
+      if (kCount > 1 || length < kSmallPlane) {
+        while (i + kLanes <= end) vector_of_all();
       } else {
         const Index whole = (end - i) / kLanes * kLanes;
-        apply_vectors<A, Operation, kStore>(streams, i, i + whole, coefficient);
+        apply_vectors<A, Operation, kStore>(streams[0], i, i + whole, coefficient);
         i += whole;
       }
       const Index left = end - i;
       if (c + 1 == tile.extent.channels) {
-        if (left > 0) compute_first<A>(streams, i, left, coefficient);
+        if (left > 0) first_of_all(left);
         return;
       }
       Lanes<A> next[Operation::kCoefficients];
@@ -134,8 +157,7 @@ struct PlanarApply {
         for (int k = 0; k < Operation::kCoefficients; ++k) {
           coefficient[k] = Lanes<A>::select_first(left, coefficient[k], next[k]);
         }
-        put<A, kStore>(compute_at<A>(streams, i, coefficient), streams.destination + i);
-        i += kLanes;
+        vector_of_all();
       }
       for (int k = 0; k < Operation::kCoefficients; ++k) coefficient[k] = next[k];
     }
