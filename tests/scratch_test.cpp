@@ -81,6 +81,7 @@ class Workload {
       object.backward({statistics, x_.input(), dy_.input(), parameters_.gamma.data(), mean_.data(), variance_.data(),
                        dx_.output(), dgamma_.data(), dbeta_.data(), scratch});
     }
+    if (object.problem().activation.kind != ActivationKind::none) return;  // has no phases
     object.moments({x_.input(), &moments_, scratch});
     object.gradient_sums({x_.input(), dy_.input(), mean_.data(), &gradient_sums_, scratch});
   }
@@ -125,8 +126,12 @@ class ScratchTest : public EveryIsa {
     shapes.push_back({2, 16, 12544});
     for (const Shape& shape : shapes) {
       for (const Layout layout : layouts_of(shape)) {
-        SCOPED_TRACE(to_string(shape) + " " + std::string(name(layout)));
-        check(layout, shape);
+        for (const Activation& activation : {Activation{}, Activation::silu()}) {
+          SCOPED_TRACE(to_string(shape) + " " + std::string(name(layout)) + " " + std::string(name(activation.kind)));
+          Problem problem = problem_of(layout, shape);
+          problem.activation = activation;
+          check(problem, shape);
+        }
       }
     }
   }
@@ -138,9 +143,8 @@ TEST_P(ScratchTest, TheCounterCounts) {
 }
 
 TEST_P(ScratchTest, NoneIsAllocatedInACallWithTheCallers) {
-  for_each_case([](Layout layout, const Shape& shape) {
-    Workload workload(layout, shape);
-    const Problem problem = problem_of(layout, shape);
+  for_each_case([](const Problem& problem, const Shape& shape) {
+    Workload workload(problem.layout, shape);
     const BatchNorm serial(problem, {&serial_executor(), {}}), parallel(problem);
     std::vector<char> memory(serial.scratch_bytes());
     const Scratch scratch{memory.data(), memory.size()};
@@ -150,9 +154,8 @@ TEST_P(ScratchTest, NoneIsAllocatedInACallWithTheCallers) {
 }
 
 TEST_P(ScratchTest, NoneIsAllocatedAfterTheFirstCallWithout) {
-  for_each_case([](Layout layout, const Shape& shape) {
-    Workload workload(layout, shape);
-    const Problem problem = problem_of(layout, shape);
+  for_each_case([](const Problem& problem, const Shape& shape) {
+    Workload workload(problem.layout, shape);
     const BatchNorm serial(problem, {&serial_executor(), {}}), parallel(problem);
     workload.run(serial, {});
     workload.run(parallel, {});
@@ -162,9 +165,9 @@ TEST_P(ScratchTest, NoneIsAllocatedAfterTheFirstCallWithout) {
 }
 
 TEST_P(ScratchTest, OfAnyAlignmentAndNotAByteMore) {
-  for_each_case([](Layout layout, const Shape& shape) {
-    Workload workload(layout, shape);
-    const BatchNorm object(problem_of(layout, shape));
+  for_each_case([](const Problem& problem, const Shape& shape) {
+    Workload workload(problem.layout, shape);
+    const BatchNorm object(problem);
     workload.run(object, {});
     const Doubles expected = workload.results();
     const std::size_t bytes = object.scratch_bytes();
@@ -181,8 +184,7 @@ TEST_P(ScratchTest, OfAnyAlignmentAndNotAByteMore) {
 }
 
 TEST_P(ScratchTest, DoesNotDependOnThreads) {
-  for_each_case([](Layout layout, const Shape& shape) {
-    const Problem problem = problem_of(layout, shape);
+  for_each_case([](const Problem& problem, const Shape&) {
     const std::size_t serial = BatchNorm(problem, {&serial_executor(), {}}).scratch_bytes();
     for (const int threads : {1, 2, 7}) {
       run_in_arena(threads, [&] { EXPECT_EQ(BatchNorm(problem).scratch_bytes(), serial); });
