@@ -65,8 +65,8 @@ struct MomentsReduction {
 
 // The sums of GradientReduction in registers of one kind, a register at a time: AVX2 has but 16. The work is shared out
 // between the units that add and convert and those that multiply.
-template <class Wide, bool kOneRegister = requires(Wide wide) { wide.batch; }
-> struct GradientLanes {
+template <class Wide>
+struct GradientLanes {
   using Arch = typename Wide::Arch;
   // One conversion to such a register keeps the units that add busy for as long as two additions do.
   static constexpr bool kConversionsWeigh = std::is_same_v<Arch, Avx512>;
@@ -94,8 +94,9 @@ template <class Wide, bool kOneRegister = requires(Wide wide) { wide.batch; }
   }
 };
 
-template <class Wide>
-struct GradientLanes<Wide, false> {
+template <class A, Index kCount>
+struct GradientLanes<Pack<A, double, kCount, false>> {
+  using Wide = Pack<A, double, kCount, false>;
   using Half = GradientLanes<typename Wide::Half>;
 
   Half low;
@@ -110,7 +111,7 @@ struct GradientLanes<Wide, false> {
   }
 
   template <class Widened>
-  void add(const Widened& dy, const Widened& x, const Wide& mean, Multiplier<typename Wide::Arch> multiplier) {
+  void add(const Widened& dy, const Widened& x, const Wide& mean, Multiplier<A> multiplier) {
     low.add(dy.low(), x.low(), mean.low, multiplier);
     high.add(dy.high(), x.high(), mean.high, multiplier);
   }
