@@ -27,6 +27,14 @@ const std::vector<Shape>& fused_shapes() {
   return shapes;
 }
 
+Problem fused_problem(const Shape& shape, DataType source, DataType destination, const Activation& activation) {
+  Problem problem{Layout::ncx, shape.batch, shape.channels, shape.spatial};
+  problem.source = source;
+  problem.destination = destination;
+  problem.activation = activation;
+  return problem;
+}
+
 FusedPlacement placement_of(const Problem& problem, std::size_t i) {
   FusedPlacement placement;
   const std::vector<Pitch>& pitches = every_pitch();

@@ -18,6 +18,9 @@ const std::vector<TypePair>& trained_types();
 const std::vector<Activation>& every_activation();
 const std::vector<Shape>& fused_shapes();
 
+/// In layout ncx.
+Problem fused_problem(const Shape& shape, DataType source, DataType destination, const Activation& activation);
+
 /// Pitches, padding and places, the i-th of them; in place only where the problem allows it.
 FusedPlacement placement_of(const Problem& problem, std::size_t i);
 

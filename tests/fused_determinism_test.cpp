@@ -31,14 +31,6 @@ bool is_large(const Problem& problem) { return shape_of(problem).elements() > 10
 
 bool is_integer(DataType type) { return type == DataType::s8 || type == DataType::u8; }
 
-Problem made_of(const Shape& shape, DataType source, DataType destination, const Activation& activation) {
-  Problem problem{Layout::ncx, shape.batch, shape.channels, shape.spatial};
-  problem.source = source;
-  problem.destination = destination;
-  problem.activation = activation;
-  return problem;
-}
-
 Case make_case(const Problem& problem) {
   Case made{problem, make_inputs(problem, 3), {}, {}};
   if (problem.backward_from_output) {
@@ -60,8 +52,8 @@ const std::vector<Case>& cases() {
     std::size_t i = 0;
     for (const TypePair& types : trained_types()) {
       for (std::size_t k = 0; k < 2; ++k, ++i) {
-        Problem problem = made_of(small[i % std::size(small)], types.source, types.destination,
-                                  every_activation()[(3 * i + k) % every_activation().size()]);
+        Problem problem = fused_problem(small[i % std::size(small)], types.source, types.destination,
+                                        every_activation()[(3 * i + k) % every_activation().size()]);
         problem.residual = k == 1;
         problem.lengths = i % 3 == 0;
         problem.weights = i % 4 == 1;
@@ -69,25 +61,25 @@ const std::vector<Case>& cases() {
       }
     }
     // Large: tiles, chunks, slabs.
-    Problem large = made_of({4, 40, 1700}, f32, f32, Activation::relu());
+    Problem large = fused_problem({4, 40, 1700}, f32, f32, Activation::relu());
     large.residual = true;
     add(large);
-    large = made_of({12, 24, 784}, bf16, bf16, Activation::silu());
+    large = fused_problem({12, 24, 784}, bf16, bf16, Activation::silu());
     large.lengths = large.weights = true;
     add(large);
-    add(made_of({2000, 66, 1}, f64, f64, Activation::leaky_relu()));
-    add(made_of({1, 5, 40000}, f16, f32, Activation::tanh()));
-    large = made_of({12, 33, 500}, f16, f16, Activation::relu());
+    add(fused_problem({2000, 66, 1}, f64, f64, Activation::leaky_relu()));
+    add(fused_problem({1, 5, 40000}, f16, f32, Activation::tanh()));
+    large = fused_problem({12, 33, 500}, f16, f16, Activation::relu());
     large.residual = true;
     add(large);
     // From the output.
     for (const auto& [type, shape] : {std::pair{f32, Shape{5, 17, 49}}, {bf16, {6, 40, 100}}, {f64, {3, 9, 2}}}) {
-      Problem problem = made_of(shape, type, type, type == f64 ? Activation::tanh() : Activation::sigmoid());
+      Problem problem = fused_problem(shape, type, type, type == f64 ? Activation::tanh() : Activation::sigmoid());
       problem.backward_from_output = true;
       add(problem);
     }
     for (const auto& [source, destination] : {std::pair{s8, s8}, {u8, f32}, {f32, u8}}) {
-      add(made_of({3, 40, 300}, source, destination, Activation::relu()));
+      add(fused_problem({3, 40, 300}, source, destination, Activation::relu()));
     }
     return made;
   }();
@@ -204,7 +196,7 @@ TEST_P(FusedDeterminismTest, AnyPlacement) {
 TEST_P(FusedDeterminismTest, AnySharing) {
   using enum DataType;
   for (const Shape& shape : {Shape{2, 16, 12000}, Shape{9, 33, 500}, Shape{18, 20, 49}}) {
-    const Case of = make_case(made_of(shape, bf16, bf16, Activation::relu()));
+    const Case of = make_case(fused_problem(shape, bf16, bf16, Activation::relu()));
     for (const Layout layout : layouts_of(shape)) {
       Problem problem = of.problem;
       problem.layout = layout;
@@ -221,7 +213,7 @@ TEST_P(FusedDeterminismTest, AnySharing) {
 
 TEST_P(FusedDeterminismTest, SevenThreadsTakePart) {
   const Problem problem = [] {
-    Problem made = made_of({8, 64, 784}, DataType::bf16, DataType::bf16, Activation::relu());
+    Problem made = fused_problem({8, 64, 784}, DataType::bf16, DataType::bf16, Activation::relu());
     made.residual = true;
     return made;
   }();

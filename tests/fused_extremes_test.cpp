@@ -15,23 +15,15 @@ namespace {
 
 DataType real_of(const Problem& problem) { return problem.source == DataType::f64 ? DataType::f64 : DataType::f32; }
 
-Problem problem_with(const Shape& shape, DataType source, DataType destination, const Activation& activation) {
-  Problem problem{Layout::ncx, shape.batch, shape.channels, shape.spatial};
-  problem.source = source;
-  problem.destination = destination;
-  problem.activation = activation;
-  return problem;
-}
-
 /// Types whose range holds all data: f16's does not.
 std::vector<Problem> problems() {
   using enum DataType;
   std::vector<Problem> all;
   for (const Shape& shape : {Shape{9, 20, 49}, {3, 7, 1030}, {40, 33, 1}, {2, 5, 8200}}) {
-    all.push_back(problem_with(shape, f32, f32, Activation::leaky_relu()));
-    all.push_back(problem_with(shape, f32, bf16, Activation{}));
-    all.push_back(problem_with(shape, bf16, bf16, Activation::leaky_relu()));
-    all.push_back(problem_with(shape, f64, f64, Activation{}));
+    all.push_back(fused_problem(shape, f32, f32, Activation::leaky_relu()));
+    all.push_back(fused_problem(shape, f32, bf16, Activation{}));
+    all.push_back(fused_problem(shape, bf16, bf16, Activation::leaky_relu()));
+    all.push_back(fused_problem(shape, f64, f64, Activation{}));
   }
   return all;
 }
@@ -118,7 +110,7 @@ bool has_denormals(const Doubles& values) {
 TEST_P(FusedExtremesTest, FlushToZeroIsTheCallersOnEveryThread) {
   const ShufflingExecutor shuffling(3);
   for (const Shape& shape : {Shape{9, 20, 49}, {3, 7, 130}, {40, 33, 1}}) {
-    Problem problem = problem_with(shape, DataType::f32, DataType::f32, Activation::leaky_relu());
+    Problem problem = fused_problem(shape, DataType::f32, DataType::f32, Activation::leaky_relu());
     // So that results are as small as x and dy.
     problem.epsilon = 1;
     FusedInputs in = make_inputs(problem, 7);
