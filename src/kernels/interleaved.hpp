@@ -37,7 +37,7 @@ struct Interleaved {
       for (Index c = 0; c < extent.channels; ++c) out.dy[c] = sums[0][c];
       return;
     }
-    // Beyond the caches half registers' instructions are so many that fewer rows are under way at a time.
+    // Beyond the caches whole registers are faster in any case.
     if (extent.reach == Reach::memory) {
       accumulate<GradientReduction>({{dy, x}}, extent, mean, {{sums[0], sums[1], sums[2]}});
     } else {
