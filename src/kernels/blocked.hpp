@@ -212,7 +212,7 @@ struct Blocked {
                                       sums, companion);
     }
     if (is_dense(rows, extent.block)) {
-      return add_pairs<Reduction>(rows, extent.length, extent.block, channels, center, sums, companion);
+      return add_pairs<Reduction>(rows, extent.length, channels, center, sums, companion);
     }
     alignas(64) float packed[Reduction::kSources][kPackedRows * kLanes / 2];
     for (Index first = 0; first < extent.length; first += kPackedRows) {
@@ -223,16 +223,16 @@ struct Blocked {
         copy.data[i] = packed[i];
       }
       const Index last_channels = first + count < extent.length ? extent.block : channels;
-      add_pairs<Reduction>(copy, count, extent.block, last_channels, center, sums, companion);
+      add_pairs<Reduction>(copy, count, last_channels, center, sums, companion);
     }
   }
 
   // Positions of 8 channels, two at a time; of the last position `channels` channels.
   template <class Reduction, class Companion>
-  static void add_pairs(Rows<Reduction::kSources> rows, Index count, Index block, Index channels, const float* center,
+  static void add_pairs(Rows<Reduction::kSources> rows, Index count, Index channels, const float* center,
                         const Sums<Reduction::kSums>& sums, Companion& companion) {
     for (Index& stride : rows.stride) stride = kLanes;
-    const Index lanes = (count - 1) * block + channels;
+    const Index lanes = (count - 1) * (kLanes / 2) + channels;
     add_column<A, Reduction>(rows, lanes / kLanes, lanes % kLanes, center, sums, companion);
   }
 
