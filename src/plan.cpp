@@ -203,7 +203,8 @@ Index tiles_per_piece(const Problem& problem, const Tiling& tiling, const Traffi
     const Index tile_bytes = tiling.rows_per_tile * problem.channels * traffic.element;
     return std::max<Index>(1, std::min(kPieceOfRows / tile_bytes, most));
   }
-  if (tiling.family == Family::planar) return 1;
+  // Where sums come first, planes are in the cache and whole images too many for it.
+  if (tiling.family == Family::planar && traffic.two_passes) return 1;
   const Index images = std::min(kPieceOfImages, most * tiling.planes_per_tile / tiling.segments);
   return images < 4 ? 1 : divide_up(images * tiling.segments, tiling.planes_per_tile);
 }

@@ -16,7 +16,7 @@ class FusedApply {
   void run() {
     if (side_by_side(extent_, operation_)) return run_side_by_side();
     Index image = 0;
-    if (extent_.shape == Shape::blocks && store_ == Store::streaming && extent_.lengths == nullptr)
+    if (extent_.shape != Shape::rows && store_ == Store::streaming && extent_.lengths == nullptr)
       image = run_quarters();
     for (; image < extent_.images; ++image) {
       for (Index block = 0; block < extent_.blocks; ++block) apply(image, block);
@@ -49,8 +49,8 @@ class FusedApply {
     }
   }
 
-  // The same block of four images at a time: streams that prefetchers follow side by side. Returns the first image
-  // that is left.
+  // The same block or plane of four images at a time: streams that prefetchers follow side by side. Returns the first
+  // image that is left.
   Index run_quarters() {
     const Index quarter = extent_.images / kBand;
     for (Index image = 0; image < quarter; ++image) {

@@ -85,7 +85,8 @@ struct PlanarApply {
 
   static void run(const Tile& tile) {
     const PlanarExtent& extent = tile.extent;
-    const bool as_run = extent.length % kLanes != 0 || extent.length < kSmallPlane;
+    const bool as_run = extent.length % kLanes != 0 || extent.length < kSmallPlane ||
+                        (kStore == Store::streaming && extent.planes >= kImages);
     if (as_run && extent.channels > 1 && tile.side_by_side()) {
       if (extent.length >= kLanes) {
         // Four images a quarter of the tile apart: streams that prefetchers follow side by side.
