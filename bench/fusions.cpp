@@ -10,15 +10,19 @@
 #include <thread>
 
 #include "separate_calls.hpp"
+#include "worker/entry.hpp"
 #include "worker/measure.hpp"
-#include "worker/prepared_data.hpp"
 
 namespace {
 
 using bench::Case;
 using bench::Direction;
+using bench::entry;
+using bench::Entry;
+using bench::median;
+using bench::ratios;
 using bench::Tag;
-using Times = std::vector<double>;
+using bench::Times;
 
 struct Settings {
   std::vector<std::string> problems{"mb50ic64ih112n\"resnet_50:conv1\"", "mb50ic256ih56n\"256x56x56\"",
@@ -29,18 +33,6 @@ struct Settings {
   int repetitions = 7;
 };
 
-Times ratios(const Times& of, const Times& by) {
-  Times result;
-  for (std::size_t i = 0; i < of.size(); ++i) result.push_back(of[i] / by[i]);
-  return result;
-}
-
-double median(Times times) {
-  std::sort(times.begin(), times.end());
-  const std::size_t middle = times.size() / 2;
-  return times.size() % 2 == 1 ? times[middle] : (times[middle - 1] + times[middle]) / 2;
-}
-
 /// Bytes an element that a case moves beyond the cache. Where channels are last no slab of them fits, so that what the
 /// sums have read is read again.
 double bytes_of(const Case& test_case) {
@@ -49,28 +41,6 @@ double bytes_of(const Case& test_case) {
   const double readings = test_case.direction != Direction::fwd_i && test_case.tag == Tag::axb ? 2 : 1;
   if (test_case.backward()) return readings * (2 * width + mask) + width + added;
   return readings * width + added + width + mask;
-}
-
-/// One contender on tensors that are filled for it; checked when it is made.
-struct Entry {
-  Case test_case;
-  std::unique_ptr<bench::Contender> contender;
-};
-
-void check(const bench::PreparedData& data, Entry& entry, const bench::Tensors& tensors, const char* what) {
-  for (const bench::Deviation& deviation : data.deviations_of(*entry.contender, entry.test_case, tensors)) {
-    if (deviation.of_bound <= 1) continue;
-    throw std::runtime_error(std::string(what) + ": " + std::string(deviation.output) + " is off by " +
-                             std::to_string(deviation.of_bound) + " of its bound");
-  }
-}
-
-template <class MadeOf>
-Entry entry(bench::PreparedData& data, const Case& test_case, const char* what) {
-  const bench::Tensors tensors = data.prepare(test_case, bench::Data::exact);
-  Entry made{test_case, std::make_unique<MadeOf>(test_case, tensors)};
-  check(data, made, tensors, what);
-  return made;
 }
 
 /// The median of `ratio`, and whether that is beyond the goal.

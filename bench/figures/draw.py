@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws what `./run compare --json` has written about sizes and ResNet-50's layers, as PNG and SVG."""
+"""Draws what `./run compare --json` and `./run slabs` have measured, as PNG and SVG."""
 
 import argparse
 import json
@@ -36,9 +36,9 @@ COLOURS = {"FWD_D": "#1b6ca8", "FWD_I": "#3f8f4f", "BWD_D": "#777777", "BWD_DW":
 def read(path):
     """The rows of a report that have a measurement; ends the program where there are none."""
     try:
-        rows = [row for row in json.loads(path.read_text(encoding="utf-8")) if row.get("xbn_us")]
+        rows = [row for row in json.loads(path.read_text(encoding="utf-8")) if row.get("xbn_us") or row.get("ratio")]
     except (OSError, ValueError) as error:
-        sys.exit(f"draw.py: {path}: must be what ./run compare --json writes; {error}")
+        sys.exit(f"draw.py: {path}: must be what --json of a comparison writes; {error}")
     if not rows:
         sys.exit(f"draw.py: {path}: must hold measured rows; has none")
     return rows
@@ -132,13 +132,56 @@ def draw_layers(rows):
     return figure
 
 
+def draw_slabs(rows):
+    """Time by that with the detected caches, over the cache that the plan is told of: a panel a cache and layout."""
+    caches, layouts = those_of(("private", "shared"), rows, "cache"), those_of(LAYOUTS, rows, "tag")
+    directions, problems = those_of(DIRECTIONS, rows, "dir"), list(dict.fromkeys(row["problem"] for row in rows))
+    figure, panels = plt.subplots(
+        len(caches), len(layouts), figsize=(4.2 * len(layouts), 2.8 * len(caches)), sharey=True, squeeze=False
+    )
+    for panels_of_cache, cache in zip(panels, caches):
+        for panel, layout in zip(panels_of_cache, layouts):
+            panel.axvline(rows[0][f"detected_{cache}_bytes"], color=LIMIT, linestyle="--", linewidth=1)
+            for direction in directions:
+                for problem, line in zip(problems, ("o-", "s--", "^:", "v-.") * len(problems)):
+                    of_line = [
+                        row
+                        for row in rows
+                        if (row["cache"], row["tag"], row["dir"], row["problem"]) == (cache, layout, direction, problem)
+                    ]
+                    size = parts(problem)
+                    panel.plot(
+                        [row["bytes"] for row in of_line],
+                        [row["ratio"] for row in of_line],
+                        line,
+                        color=COLOURS[direction],
+                        markersize=3,
+                        label=f"{DIRECTIONS[direction]}, {size['ic']} x {size['ih']} x {size['iw']}",
+                    )
+            panel.set_xscale("log", base=2)
+            panel.xaxis.set_major_locator(matplotlib.ticker.LogLocator(base=4))
+            panel.xaxis.set_major_formatter(with_bytes)
+            panel.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+            panel.set_title(f"{LAYOUTS[layout]}, {cache} cache")
+            panel.set_xlabel(f"{cache} cache that the plan is told of")
+        panels_of_cache[0].set_ylabel("time / time with the detected caches")
+    panels[0][0].legend(fontsize=7)
+    figure.suptitle(f"Slabs by the caches they are chosen for; dashed: detected ({rows[0]['threads']} threads)")
+    return figure
+
+
+FIGURES = {"sizes": draw_sizes, "resnet_50": draw_layers, "slabs": draw_slabs}
+
+
 def main():
     """Draws, and says what."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="holds sizes.json and resnet_50.json; the figures go there")
-    folder = parser.parse_args().folder
-    for name, draw in (("sizes", draw_sizes), ("resnet_50", draw_layers)):
-        figure = draw(read(folder / f"{name}.json"))
+    parser.add_argument("folder", type=Path, help="holds NAME.json; the figures go there")
+    parser.add_argument("name", nargs="+", choices=sorted(FIGURES), help="which figures")
+    arguments = parser.parse_args()
+    folder = arguments.folder
+    for name in arguments.name:
+        figure = FIGURES[name](read(folder / f"{name}.json"))
         figure.tight_layout()
         for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
             path = folder / f"{name}.{ending}"

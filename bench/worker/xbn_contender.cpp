@@ -81,7 +81,8 @@ struct XbnContender::CallsOf : Calls {
   xbn::BasicBackward<Real> backward{};
 };
 
-XbnContender::XbnContender(const Case& test_case, const Tensors& tensors) : batch_norm_(problem_of(test_case)) {
+XbnContender::XbnContender(const Case& test_case, const Tensors& tensors, const xbn::Options& options)
+    : batch_norm_(problem_of(test_case), options) {
   if (test_case.has_mask()) mask_.resize(batch_norm_.mask_bytes());
   std::uint8_t* const mask = mask_.empty() ? nullptr : mask_.data();
   if (test_case.types.parameters() == xbn::DataType::f64) {

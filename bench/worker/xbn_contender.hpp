@@ -13,7 +13,7 @@ namespace bench {
 /// xbn on a case, through its public API.
 class XbnContender : public Contender {
  public:
-  XbnContender(const Case& test_case, const Tensors& tensors);
+  XbnContender(const Case& test_case, const Tensors& tensors, const xbn::Options& options = {});
   void write_mask() override { calls_->forward(); }
   void run() override { calls_->run(); }
   const std::uint8_t* mask() const override { return mask_.empty() ? nullptr : mask_.data(); }
