@@ -333,6 +333,18 @@ template <class A, class Reduction, int kStreamCount, class Add>
   }
 }
 
+// How many blocks of rows are taken together, lane by lane, so that sums come from memory and go back but once: in the
+// core's own cache all, else some where rows are short, whose lines are then still in the first cache for the lanes
+// behind. 0: each by itself, in the order of memory.
+template <class A>
+inline Index blocks_together(Index blocks, Index lanes, Reach reach) {
+  constexpr Index kShortRow = std::is_same_v<A, Avx512> ? 64 : 32;
+  constexpr Index kLanesOfBlocks = 128;
+  if (reach == Reach::own_cache) return blocks;
+  if (lanes > kShortRow) return 0;
+  return (reach == Reach::shared_cache ? 2 * kLanesOfBlocks : kLanesOfBlocks) / lanes;
+}
+
 // Adds `count` rows of `lanes` lanes; center and sums have a place for each, and sums up to a multiple of 16.
 template <class A, class Reduction>
 [[gnu::flatten, gnu::noinline]] inline void add_rows(const RowsOf<Reduction>& rows, Index count, Index lanes,
@@ -343,7 +355,8 @@ template <class A, class Reduction>
   constexpr bool kLooksAhead = Reduction::kSources > 1;
   const Blocks blocks = blocks_of_rows<Reduction>(count);
   NoLookahead nothing;
-  if (Reduction::kParityMatters || reach != Reach::own_cache) {
+  const Index together = Reduction::kParityMatters ? 0 : blocks_together<A>(blocks.count, lanes, reach);
+  if (together == 0) {
     for (Index block = 0; block < blocks.count; ++block) {
       const auto first_rows = [&](Index of) { return every(blocks.count, shifted(rows, of, 0)); };
       const auto add = [&](auto& ahead) __attribute__((always_inline)) {
@@ -363,14 +376,16 @@ template <class A, class Reduction>
     }
     return;
   }
-  // All blocks together, which take their sums from memory and back but once.
-  add_lanes<A, Reduction, 2>(
-      lanes, center, sums, [&](auto& streams, Index lane, Index lanes_of_all) __attribute__((always_inline)) {
-        for (Index block = 0; block < blocks.count; ++block) {
-          take_in<Reduction>(streams, every(blocks.count, shifted(rows, block, lane)), blocks.rows(block), lanes_of_all,
-                             step, nothing);
-        }
-      });
+  for (Index first = 0; first < blocks.count; first += together) {
+    const Index end = first + together < blocks.count ? first + together : blocks.count;
+    add_lanes<A, Reduction, 2>(
+        lanes, center, sums, [&](auto& streams, Index lane, Index lanes_of_all) __attribute__((always_inline)) {
+          for (Index block = first; block < end; ++block) {
+            take_in<Reduction>(streams, every(blocks.count, shifted(rows, block, lane)), blocks.rows(block),
+                               lanes_of_all, step, nothing);
+          }
+        });
+  }
 }
 
 }  // namespace
