@@ -206,6 +206,20 @@ TEST_P(FusedForwardTest, EmptyTensorsAreLeftAlone) {
         EXPECT_TRUE(run_inference(object, in).y.empty());
         EXPECT_TRUE(run_folded(object, in).y.empty());
       });
+      // Nothing to point to: a null tensor has no type to be wrong.
+      const BatchNorm object(problem);
+      const std::vector<float> parameters(3, 1.0F);
+      if (types.source == DataType::f64) continue;
+      ForwardInference inference;
+      inference.x = nullptr;
+      inference.y = nullptr;
+      inference.mean = inference.variance = parameters.data();
+      EXPECT_NO_THROW(object.forward_inference(inference));
+      ForwardFolded folded;
+      folded.x = nullptr;
+      folded.y = nullptr;
+      folded.scale = folded.shift = parameters.data();
+      EXPECT_NO_THROW(object.forward_folded(folded));
     }
   }
 }
