@@ -5,10 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <stdexcept>
-#include <tbb/global_control.h>
-#include <tbb/task_arena.h>
-#include <thread>
 
+#include "self_comparison.hpp"
 #include "separate_calls.hpp"
 #include "worker/entry.hpp"
 #include "worker/measure.hpp"
@@ -24,15 +22,6 @@ using bench::ratios;
 using bench::Tag;
 using bench::Times;
 
-struct Settings {
-  std::vector<std::string> problems{"mb50ic64ih112n\"resnet_50:conv1\"", "mb50ic256ih56n\"256x56x56\"",
-                                    "mb50ic512ih28n\"512x28x28\""};
-  std::string dir = "FWD_D,FWD_I,BWD_DW";
-  std::string tag = "abx,axb,aBx16b";
-  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  int repetitions = 7;
-};
-
 /// Bytes an element that a case moves beyond the cache. Where channels are last no slab of them fits, so that what the
 /// sums have read is read again.
 double bytes_of(const Case& test_case) {
@@ -42,6 +31,8 @@ double bytes_of(const Case& test_case) {
   if (test_case.backward()) return readings * (2 * width + mask) + width + added;
   return readings * width + added + width + mask;
 }
+
+std::string title(const bench::Shape& shape) { return shape.name.empty() ? descriptor(shape) : shape.name; }
 
 /// The median of `ratio`, and whether that is beyond the goal.
 void print_ratio(const Times& ratio, double goal, bool at_most) {
@@ -58,10 +49,9 @@ void print_header(int width) {
               "add", "separate", "bf16", "f16", "bf16 relu", "f16 relu");
 }
 
-void run(const bench::Shape& shape, Direction direction, Tag tag, int repetitions, int width) {
+void run(const Case& plain, int repetitions, int width) {
   constexpr double most_of_plain = 1.05, least_of_separate = 1.6, most_of_f32 = 0.6;
   using xbn::DataType;
-  Case plain{shape, direction, tag, {direction == Direction::fwd_i, true, true}, {}, {}};
   Case relu = plain, add = plain;
   relu.flags.relu = true;
   add.flags.add_relu = true;
@@ -91,8 +81,8 @@ void run(const bench::Shape& shape, Direction direction, Tag tag, int repetition
     for (double& ratio : result) ratio *= bytes_of(plain) / bytes_of(test_case);
     return result;
   };
-  std::printf("%-*s %-6s %-6s %10.1f", width, shape.name.empty() ? descriptor(shape).c_str() : shape.name.c_str(),
-              std::string(name(direction)).c_str(), std::string(name(tag)).c_str(), 1e6 * median(of_plain));
+  std::printf("%-*s %-6s %-6s %10.1f", width, title(plain.shape).c_str(), std::string(name(plain.direction)).c_str(),
+              std::string(name(plain.tag)).c_str(), 1e6 * median(of_plain));
   print_ratio(scaled(of_relu, relu), most_of_plain, true);
   print_ratio(scaled(of_add, add), most_of_plain, true);
   print_ratio(ratios(of_separate, of_add), least_of_separate, false);
@@ -105,41 +95,26 @@ void run(const bench::Shape& shape, Direction direction, Tag tag, int repetition
   std::fflush(stdout);
 }
 
-void run_all(const Settings& settings) {
-  std::vector<bench::Shape> shapes;
+void run_all(const bench::SelfComparison& settings) {
+  const std::vector<Case> cases = settings.cases();
   std::size_t width = 7;
-  for (std::size_t i = 0; i < settings.problems.size(); ++i) {
-    shapes.push_back(bench::parse_problem("problem " + std::to_string(i + 1), settings.problems[i]));
-    width = std::max(width, shapes.back().name.empty() ? descriptor(shapes.back()).size() : shapes.back().name.size());
-  }
-  const std::vector<Direction> directions = bench::parse_directions("--dir", settings.dir);
-  const std::vector<Tag> tags = bench::parse_tags("--tag", settings.tag);
-  tbb::global_control limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(settings.threads));
-  tbb::task_arena arena(settings.threads);
-  arena.execute([&] {
-    print_header(static_cast<int>(width));
-    for (const bench::Shape& shape : shapes) {
-      for (const Tag tag : tags) {
-        for (const Direction direction : directions) {
-          run(shape, direction, tag, settings.repetitions, static_cast<int>(width));
-        }
-      }
-    }
+  for (const Case& plain : cases) width = std::max(width, title(plain.shape).size());
+  print_header(static_cast<int>(width));
+  settings.on_threads([&] {
+    for (const Case& plain : cases) run(plain, settings.repetitions, static_cast<int>(width));
   });
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  Settings settings;
+  bench::SelfComparison settings{
+      {"mb50ic64ih112n\"resnet_50:conv1\"", "mb50ic256ih56n\"256x56x56\"", "mb50ic512ih28n\"512x28x28\""},
+      "FWD_D,FWD_I,BWD_DW",
+      "abx,axb,aBx16b",
+      7};
   CLI::App app("Times fused operations against plain and separate ones, and bf16 and f16 against f32.", "xbn_fusions");
-  app.add_option("problem", settings.problems, "problem descriptors, as compare has them")->capture_default_str();
-  app.add_option("--dir", settings.dir, "directions: FWD_D, FWD_I, BWD_D, BWD_DW")->capture_default_str();
-  app.add_option("--tag", settings.tag, "layouts: abx, axb, aBx8b, aBx16b")->capture_default_str();
-  app.add_option("--threads", settings.threads, "threads")->capture_default_str()->check(CLI::Range(1, 4096));
-  app.add_option("--repetitions", settings.repetitions, "interleaved repetitions of each measurement")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1'000'000));
+  settings.add_options(app);
   CLI11_PARSE(app, argc, argv);
   try {
     run_all(settings);

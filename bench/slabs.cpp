@@ -2,16 +2,13 @@
 /// of allow; here it is told of others than the machine has. Results are the same whatever it is told.
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
-#include <tbb/global_control.h>
-#include <tbb/task_arena.h>
-#include <thread>
 
+#include "self_comparison.hpp"
 #include "worker/entry.hpp"
 #include "worker/measure.hpp"
 
@@ -23,16 +20,12 @@ using bench::Times;
 constexpr std::size_t kibibyte = 1024, mebibyte = 1024 * kibibyte;
 
 struct Settings {
-  std::vector<std::string> problems{"mb50ic256ih56", "mb50ic512ih28", "mb50ic1024ih14", "mb4ic256ih28"};
-  std::string dir = "FWD_D,BWD_DW";
-  std::string tag = "abx,aBx16b";
+  bench::SelfComparison common{
+      {"mb50ic256ih56", "mb50ic512ih28", "mb50ic1024ih14", "mb4ic256ih28"}, "FWD_D,BWD_DW", "abx,aBx16b", 5};
   std::vector<std::size_t> shared{1, 2, 4, 8, 16, 32, 64, 128};             ///< MB
   std::vector<std::size_t> own{64, 128, 256, 512, 1024, 2048, 4096, 8192};  ///< KB
-  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  int repetitions = 5;
   std::string json;
 };
-
 /// What the plan is told, and which of its two sizes that varies.
 struct Told {
   const char* cache;
@@ -78,7 +71,7 @@ void run(const Case& test_case, const std::vector<Told>& told, const Settings& s
   }
   std::vector<bench::Contender*> contenders;
   for (const bench::Entry& one : entries) contenders.push_back(one.contender.get());
-  const std::vector<Times> times = bench::measure(contenders, settings.repetitions);
+  const std::vector<Times> times = bench::measure(contenders, settings.common.repetitions);
 
   const std::string problem = bench::descriptor(test_case.shape), dir{name(test_case.direction)},
                     tag{name(test_case.tag)};
@@ -92,7 +85,7 @@ void run(const Case& test_case, const std::vector<Told>& told, const Settings& s
     rows.push_back({{"problem", problem},
                     {"dir", dir},
                     {"tag", tag},
-                    {"threads", settings.threads},
+                    {"threads", settings.common.threads},
                     {"cache", told[i].cache},
                     {"bytes", told[i].bytes},
                     {"detected_private_bytes", xbn::detected_cache_sizes().private_bytes},
@@ -105,12 +98,6 @@ void run(const Case& test_case, const std::vector<Told>& told, const Settings& s
 }
 
 void run_all(const Settings& settings) {
-  std::vector<bench::Shape> shapes;
-  for (std::size_t i = 0; i < settings.problems.size(); ++i) {
-    shapes.push_back(bench::parse_problem("problem " + std::to_string(i + 1), settings.problems[i]));
-  }
-  const std::vector<bench::Direction> directions = bench::parse_directions("--dir", settings.dir);
-  const std::vector<bench::Tag> tags = bench::parse_tags("--tag", settings.tag);
   const std::vector<Told> told = all_told(settings);
   std::ofstream json;
   if (!settings.json.empty()) {
@@ -118,18 +105,10 @@ void run_all(const Settings& settings) {
     if (!json) throw std::runtime_error("--json: must be a file that can be written; was '" + settings.json + "'");
   }
   nlohmann::json rows = nlohmann::json::array();
-  tbb::global_control limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(settings.threads));
-  tbb::task_arena arena(settings.threads);
-  arena.execute([&] {
-    print_header(told);
-    for (const bench::Shape& shape : shapes) {
-      for (const bench::Tag tag : tags) {
-        for (const bench::Direction direction : directions) {
-          const bool inference = direction == bench::Direction::fwd_i;
-          run({shape, direction, tag, {inference, true, true}, {}, {}}, told, settings, rows);
-        }
-      }
-    }
+  const std::vector<Case> cases = settings.common.cases();
+  print_header(told);
+  settings.common.on_threads([&] {
+    for (const Case& one : cases) run(one, told, settings, rows);
   });
   if (settings.json.empty()) return;
   json << rows.dump(1) << '\n';
@@ -142,18 +121,12 @@ void run_all(const Settings& settings) {
 int main(int argc, char** argv) {
   Settings settings;
   CLI::App app("Times xbn when its plan is told of caches of other sizes than the machine's.", "xbn_slabs");
-  app.add_option("problem", settings.problems, "problem descriptors, as compare has them")->capture_default_str();
-  app.add_option("--dir", settings.dir, "directions: FWD_D, FWD_I, BWD_D, BWD_DW")->capture_default_str();
-  app.add_option("--tag", settings.tag, "layouts: abx, axb, aBx8b, aBx16b")->capture_default_str();
+  settings.common.add_options(app);
   const auto sizes = [&](const char* option, std::vector<std::size_t>& into, const char* what, std::size_t most) {
     app.add_option(option, into, what)->delimiter(',')->capture_default_str()->check(CLI::Range(std::size_t{1}, most));
   };
   sizes("--shared", settings.shared, "sizes in MB of the last-level cache", 1024 * 1024);
   sizes("--private", settings.own, "sizes in KB of a core's own cache", 1024 * 1024);
-  app.add_option("--threads", settings.threads, "threads")->capture_default_str()->check(CLI::Range(1, 4096));
-  app.add_option("--repetitions", settings.repetitions, "interleaved repetitions of each measurement")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1'000'000));
   app.add_option("--json", settings.json, "file to write the results to, an array of objects");
   CLI11_PARSE(app, argc, argv);
   try {
