@@ -3,21 +3,12 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
-#include <fstream>
-#include <stdexcept>
 
+#include "json_file.hpp"
 #include "report.hpp"
 
 namespace bench {
 namespace {
-
-std::ofstream open_json(const std::string& file) {
-  std::ofstream stream;
-  if (file.empty()) return stream;
-  stream.open(file);
-  if (!stream) throw std::invalid_argument("--json: must be a file that can be written; was \"" + file + '"');
-  return stream;
-}
 
 void print_header(const Run& run, const std::string& notice) {
   const WorkerSettings& settings = run.command_line.worker;

@@ -3,14 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "median.hpp"
+
 namespace bench {
 namespace {
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
 
 bool lower_ratio(const Measurement& a, const Measurement& b) {
   return std::pair(a.unimplemented(), a.ratio) < std::pair(b.unimplemented(), b.ratio);

@@ -4,10 +4,10 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "json_file.hpp"
 #include "self_comparison.hpp"
 #include "worker/entry.hpp"
 #include "worker/measure.hpp"
@@ -98,19 +98,15 @@ void run(const Case& test_case, const std::vector<Told>& told, const Settings& s
 }
 
 void run_all(const Settings& settings) {
-  const std::vector<Told> told = all_told(settings);
-  std::ofstream json;
-  if (!settings.json.empty()) {
-    json.open(settings.json);
-    if (!json) throw std::runtime_error("--json: must be a file that can be written; was '" + settings.json + "'");
-  }
-  nlohmann::json rows = nlohmann::json::array();
   const std::vector<Case> cases = settings.common.cases();
+  const std::vector<Told> told = all_told(settings);
+  std::ofstream json = bench::open_json(settings.json);
+  nlohmann::json rows = nlohmann::json::array();
   print_header(told);
   settings.common.on_threads([&] {
     for (const Case& one : cases) run(one, told, settings, rows);
   });
-  if (settings.json.empty()) return;
+  if (!json.is_open()) return;
   json << rows.dump(1) << '\n';
   json.close();
   if (!json) throw std::runtime_error("--json: '" + settings.json + "' could not be written");
@@ -122,11 +118,13 @@ int main(int argc, char** argv) {
   Settings settings;
   CLI::App app("Times xbn when its plan is told of caches of other sizes than the machine's.", "xbn_slabs");
   settings.common.add_options(app);
-  const auto sizes = [&](const char* option, std::vector<std::size_t>& into, const char* what, std::size_t most) {
+  const auto sizes = [&](const char* option, std::vector<std::size_t>& into, const char* what) {
+    constexpr std::size_t most = 1024 * 1024;
+
     app.add_option(option, into, what)->delimiter(',')->capture_default_str()->check(CLI::Range(std::size_t{1}, most));
   };
-  sizes("--shared", settings.shared, "sizes in MB of the last-level cache", 1024 * 1024);
-  sizes("--private", settings.own, "sizes in KB of a core's own cache", 1024 * 1024);
+  sizes("--shared", settings.shared, "sizes in MB of the last-level cache");
+  sizes("--private", settings.own, "sizes in KB of a core's own cache");
   app.add_option("--json", settings.json, "file to write the results to, an array of objects");
   CLI11_PARSE(app, argc, argv);
   try {

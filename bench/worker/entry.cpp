@@ -1,6 +1,5 @@
 #include "entry.hpp"
 
-#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -10,12 +9,6 @@ Times ratios(const Times& of, const Times& by) {
   Times result;
   for (std::size_t i = 0; i < of.size(); ++i) result.push_back(of[i] / by[i]);
   return result;
-}
-
-double median(Times times) {
-  std::sort(times.begin(), times.end());
-  const std::size_t middle = times.size() / 2;
-  return times.size() % 2 == 1 ? times[middle] : (times[middle - 1] + times[middle]) / 2;
 }
 
 void check(const PreparedData& data, const Entry& entry, const Tensors& tensors, const char* what) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "median.hpp"
 #include "prepared_data.hpp"
 #include "xbn_contender.hpp"
 
@@ -15,8 +16,6 @@ using Times = std::vector<double>;
 
 /// Repetition by repetition.
 Times ratios(const Times& of, const Times& by);
-
-double median(Times times);
 
 /// One contender on tensors that are filled for it.
 struct Entry {
