@@ -91,7 +91,7 @@ class FusedDriver<Real>::ForwardCall {
   kernels::FusedForward<Real> tile(ChannelRange group, const Piece& piece, const Real* mean, const Real* scale,
                                    const Real* shift) const {
     const FusedWalk& walk = of_.walk_;
-    return {walk.extent(group, piece, settings.lengths),
+    return {walk.extent(group, piece, settings.lengths, size_in(x)),
             walk.source(x, group, piece),
             walk.source(residual_, group, piece),
             walk.destination(y_, group, piece),
@@ -144,7 +144,10 @@ class FusedDriver<Real>::ForwardCall {
 
 template <class Real>
 FusedDriver<Real>::FusedDriver(const Problem& problem, const FusedMachine& machine)
-    : problem_(problem), machine_(machine), tiling_(make_fused_tiling(problem)), walk_(problem_, tiling_) {}
+    : problem_(problem),
+      machine_(machine),
+      tiling_(make_fused_tiling(problem)),
+      walk_(problem_, tiling_, machine_.caches) {}
 
 template <class Real>
 std::size_t FusedDriver<Real>::scratch_bytes() const {
@@ -167,7 +170,7 @@ void FusedDriver<Real>::forward_training(const BasicForwardTraining<Real>& args,
   };
   const auto apply = [&](ChannelRange group, const Piece& piece) { call.settings.kernels.apply(tile(group, piece)); };
   const auto extent = [&](ChannelRange group, const Piece& piece) {
-    return walk_.extent(group, piece, call.settings.lengths);
+    return walk_.extent(group, piece, call.settings.lengths, size_in(call.x));
   };
   for_each_range_of_slabs(
       machine_.executor, problem_, call.schedule, [&](const Groups& slabs, Index first, Index last, Index threads) {
@@ -359,7 +362,7 @@ class FusedDriver<Real>::BackwardCall {
     if (!reads_x) x.data = nullptr;
     TypedIn residual = residual_;
     if (!differentiates_) residual.data = nullptr;
-    return {walk.extent(group, piece, settings_.lengths),
+    return {walk.extent(group, piece, settings_.lengths, size_in(x_) + size_in(dy_)),
             walk.source(x, group, piece),
             walk.source(dy_, group, piece),
             walk.source(residual, group, piece),
@@ -376,7 +379,7 @@ class FusedDriver<Real>::BackwardCall {
     const ActivationKind kind = of_.problem_.activation.kind;
     if (kind != ActivationKind::sigmoid && kind != ActivationKind::tanh) return;
     passes.for_each_group(slab, [&](ChannelRange group, const Piece& piece) {
-      settings_.kernels.count_saturated(of_.walk_.extent(group, piece, settings_.lengths),
+      settings_.kernels.count_saturated(of_.walk_.extent(group, piece, settings_.lengths, size_in(x_)),
                                         of_.walk_.source(x_, group, piece), of_.problem_.activation,
                                         args_.saturated + group.first);
     });

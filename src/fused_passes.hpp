@@ -209,7 +209,8 @@ class FusedPasses {
   }
 
   void prefetch_pivots(ChannelRange group, const Piece& piece, const TypedIn& x) const {
-    of_.kernels.prefetch_pivots(of_.walk.extent(group, piece, of_.lengths), of_.walk.source(x, group, piece));
+    of_.kernels.prefetch_pivots(of_.walk.extent(group, piece, of_.lengths, size_in(x)),
+                                of_.walk.source(x, group, piece));
   }
 
   template <class Body>

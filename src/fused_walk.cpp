@@ -24,13 +24,24 @@ Shape shape_of(Family family) {
 
 }  // namespace
 
-FusedExtent FusedWalk::extent(ChannelRange group, const Piece& piece, const Index* lengths) const {
+FusedExtent FusedWalk::extent(ChannelRange group, const Piece& piece, const Index* lengths, Index element) const {
   const PlanesTile at = planes_tile(problem_, tiling_, piece);
   const Shape shape = shape_of(tiling_.family);
-  const Index width = shape == Shape::rows ? group.count : block_of(problem_.layout);
-  return {shape,        at.planes, shape == Shape::rows ? 1 : (group.count + width - 1) / width,
-          at.length,    width,     group.count,
-          tiling_.fold, at.offset, lengths != nullptr ? lengths + at.first_plane : nullptr};
+  const bool rows = shape == Shape::rows;
+  const Index width = rows ? group.count : block_of(problem_.layout);
+  FusedExtent extent{};
+  extent.shape = shape;
+  extent.images = at.planes;
+  extent.blocks = rows ? 1 : (group.count + width - 1) / width;
+  extent.positions = at.length;
+  extent.width = width;
+  extent.channels = group.count;
+  extent.fold = tiling_.fold;
+  extent.narrow = problem_.channels * tiling_.fold <= kNarrowRow;
+  extent.reach = reach_of(problem_, caches_, element);
+  extent.first_position = at.offset;
+  if (lengths != nullptr) extent.lengths = lengths + at.first_plane;
+  return extent;
 }
 
 Index FusedWalk::offset(const Strides& strides, ChannelRange group, const PlanesTile& at) const {

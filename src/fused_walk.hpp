@@ -16,6 +16,8 @@ struct TypedIn {
   Strides strides{};
 };
 
+inline Index size_in(const TypedIn& tensor) { return static_cast<Index>(size_of(tensor.type)); }
+
 struct TypedOut {
   void* data = nullptr;
   DataType type = DataType::f32;
@@ -25,10 +27,11 @@ struct TypedOut {
 
 class FusedWalk {
  public:
-  FusedWalk(const Problem& problem, const Tiling& tiling) : problem_(problem), tiling_(tiling) {}
+  FusedWalk(const Problem& problem, const Tiling& tiling, const CacheSizes& caches)
+      : problem_(problem), tiling_(tiling), caches_(caches) {}
 
-  // lengths: of all samples, or null.
-  kernels::FusedExtent extent(ChannelRange group, const Piece& piece, const Index* lengths) const;
+  // lengths: of all samples, or null. element: bytes of what sums read, an element of each tensor.
+  kernels::FusedExtent extent(ChannelRange group, const Piece& piece, const Index* lengths, Index element) const;
   kernels::FusedSource source(const TypedIn& tensor, ChannelRange group, const Piece& piece) const;
   kernels::FusedDestination destination(const TypedOut& tensor, ChannelRange group, const Piece& piece) const;
   template <class Byte>
@@ -44,6 +47,7 @@ class FusedWalk {
 
   const Problem& problem_;
   const Tiling& tiling_;
+  const CacheSizes& caches_;
 };
 
 }  // namespace xbn::internal

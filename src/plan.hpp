@@ -72,6 +72,9 @@ struct Traffic {
 Schedule make_schedule(const Problem& problem, const Tiling& tiling, const CacheSizes& caches, const Traffic& traffic,
                        int concurrency);
 
+// Where sums over tensors of the problem's size find them: `element` bytes of all that is read, an element of each.
+kernels::Reach reach_of(const Problem& problem, const CacheSizes& caches, Index element);
+
 // Whether a destination of this problem's size should be written past the caches, given that it is not a source.
 bool worth_streaming(const Problem& problem, const CacheSizes& caches, const Traffic& traffic);
 

@@ -53,17 +53,20 @@ PlanarDestination Walk::planar(const TensorOut& tensor, ChannelRange group, cons
 
 // Of sums over so many tensors.
 Reach Walk::reach(Index tensors) const {
-  const auto bytes =
-      static_cast<std::size_t>(tensors * problem_.batch * problem_.channels * problem_.spatial) * sizeof(float);
-  if (bytes <= caches_.private_bytes) return Reach::own_cache;
-  return bytes <= caches_.shared_bytes / 4 * 3 ? Reach::shared_cache : Reach::memory;
+  return reach_of(problem_, caches_, tensors * static_cast<Index>(sizeof(float)));
 }
 
 RowsExtent Walk::rows_extent(ChannelRange group, const Piece& piece, Reach reach) const {
   const Index first = piece.tile * tiling_.rows_per_tile;
   const Index rows = std::min(piece.tiles * tiling_.rows_per_tile, problem_.batch * problem_.spatial - first);
   const Part some = part(rows, piece.index, piece.of, tiling_.fold);
-  return {first + some.first, some.count, group.count, tiling_.fold, problem_.channels * tiling_.fold == kLanes, reach};
+  return {first + some.first,
+          some.count,
+          group.count,
+          tiling_.fold,
+          problem_.channels * tiling_.fold == kLanes,
+          problem_.channels * tiling_.fold <= kNarrowRow,
+          reach};
 }
 
 RowsSource Walk::rows(const TensorIn& tensor, ChannelRange group) const {
@@ -172,10 +175,10 @@ void Walk::apply_and_moments(const TensorIn& x, const TensorOut& y, ChannelRange
   if (tiling_.family == Family::planar) {
     kernels_.planar_apply_and_moments(
         {planar(x, now, at), planar(y, now, at), {at.planes, now.count, at.length}, affine, store},
-        planar(x, group, at), {at.planes, group.count, at.length}, out);
+        planar(x, group, at), planar_extent(group, at, reach(1)), out);
   } else {
     kernels_.blocks_apply_and_moments({blocks(x, now, at), blocks(y, now, at), blocks_extent(now, at), affine, store},
-                                      blocks(x, group, at), blocks_extent(group, at), out);
+                                      blocks(x, group, at), blocks_extent(group, at, reach(1)), out);
   }
 }
 
@@ -193,12 +196,12 @@ void Walk::gradient_apply_and_sums(const TensorIn& applied_x, const TensorIn& x,
                                              affine,
                                              store},
                                             planar(x, group, at), planar(dy, group, at),
-                                            {at.planes, group.count, at.length}, mean, out);
+                                            planar_extent(group, at, reach(2)), mean, out);
   } else {
     kernels_.blocks_gradient_apply_and_sums({with_x ? blocks(applied_x, now, at) : BlocksSource{}, blocks(dy, now, at),
                                              blocks(dx, now, at), blocks_extent(now, at), affine, store},
-                                            blocks(x, group, at), blocks(dy, group, at), blocks_extent(group, at), mean,
-                                            out);
+                                            blocks(x, group, at), blocks(dy, group, at),
+                                            blocks_extent(group, at, reach(2)), mean, out);
   }
 }
 

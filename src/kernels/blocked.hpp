@@ -209,10 +209,10 @@ struct Blocked {
     const bool whole = channels == extent.block;
     if (extent.block == kLanes) {
       return add_column<A, Reduction>(rows, whole ? extent.length : extent.length - 1, whole ? 0 : channels, center,
-                                      sums, companion);
+                                      sums, companion, extent.reach);
     }
     if (is_dense(rows, extent.block)) {
-      return add_pairs<Reduction>(rows, extent.length, channels, center, sums, companion);
+      return add_pairs<Reduction>(rows, extent.length, channels, center, sums, companion, extent.reach);
     }
     alignas(64) float packed[Reduction::kSources][kPackedRows * kLanes / 2];
     for (Index first = 0; first < extent.length; first += kPackedRows) {
@@ -223,17 +223,17 @@ struct Blocked {
         copy.data[i] = packed[i];
       }
       const Index last_channels = first + count < extent.length ? extent.block : channels;
-      add_pairs<Reduction>(copy, count, last_channels, center, sums, companion);
+      add_pairs<Reduction>(copy, count, last_channels, center, sums, companion, Reach::own_cache);
     }
   }
 
   // Positions of 8 channels, two at a time; of the last position `channels` channels.
   template <class Reduction, class Companion>
   static void add_pairs(Rows<Reduction::kSources> rows, Index count, Index channels, const float* center,
-                        const Sums<Reduction::kSums>& sums, Companion& companion) {
+                        const Sums<Reduction::kSums>& sums, Companion& companion, Reach reach) {
     for (Index& stride : rows.stride) stride = kLanes;
     const Index lanes = (count - 1) * (kLanes / 2) + channels;
-    add_column<A, Reduction>(rows, lanes / kLanes, lanes % kLanes, center, sums, companion);
+    add_column<A, Reduction>(rows, lanes / kLanes, lanes % kLanes, center, sums, companion, reach);
   }
 
   // Planes of fewer lanes, of at least so many images.
@@ -295,7 +295,8 @@ struct Blocked {
           rows.data[i] = plane_of(sources.of[i], 0, first + b);
           rows.stride[i] = sources.of[i].image_pitch;
         }
-        add_rows<A, Reduction>(rows, extent.images, lanes, centers + b * plane, places_from(b), extent.reach);
+        add_rows<A, Reduction>(rows, extent.images, lanes, centers + b * plane, places_from(b), RowOrder::by_turns,
+                               extent.reach);
       } else {
         for (Index of = b; of < b + together; ++of) {
           add_packed_places<Reduction>(sources, extent, first + of, centers + of * plane, places_from(of));
@@ -321,7 +322,7 @@ struct Blocked {
   static void add_packed_places(const Sources<Reduction::kSources>& sources, const BlocksExtent& extent, Index block,
                                 const float* center, const Sums<Reduction::kSums>& sums) {
     const Index channels = channels_of(extent, block);
-    const Blocks images = blocks_of_rows<Reduction>(extent.images);
+    const Blocks images = blocks_of_rows<Reduction>(extent.images, RowOrder::by_turns);
     alignas(64) float packed[Reduction::kSources][Reduction::kRowsAtOnce * kPlaces];
     Rows<Reduction::kSources> rows;
     for (int i = 0; i < Reduction::kSources; ++i) {
@@ -331,12 +332,12 @@ struct Blocked {
     for (Index index = 0; index < images.count; ++index) {
       for (int i = 0; i < Reduction::kSources; ++i) {
         for (Index n = 0; n < images.rows(index); ++n) {
-          pack(plane_of(sources.of[i], index + n * images.count, block), sources.of[i].row_pitch, extent.length,
-               extent.block, channels, packed[i] + n * kPlaces);
+          pack(plane_of(sources.of[i], images.first(index) + n * images.distance(), block), sources.of[i].row_pitch,
+               extent.length, extent.block, channels, packed[i] + n * kPlaces);
         }
       }
       add_rows<A, Reduction>(rows, images.rows(index), (extent.length - 1) * extent.block + channels, center, sums,
-                             Reach::own_cache);
+                             RowOrder::by_turns, Reach::own_cache);
     }
   }
 

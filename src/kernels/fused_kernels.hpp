@@ -106,7 +106,7 @@ struct FusedKernels {
     const Index count = valid_elements(extent);
     alignas(64) Real pivot[kMaxLanes];
     find_pivots(streams, extent, count, pivot);
-    alignas(64) double sums[Reduction::kSums][kMaxLanes];
+    alignas(64) double sums[Reduction::kSums][kSumsPitch];
     accumulate<Reduction>(streams, extent, pivot, sums, companion);
     if constexpr (std::is_same_v<Real, double>) {
       for (Index c = 0; c < extent.channels; ++c) {
@@ -126,7 +126,7 @@ struct FusedKernels {
   template <class Source>
   static void moments_in_double(const MomentsStreams<A, Source>& streams, const FusedExtent& extent, double count,
                                 const unsigned char* marked, const WideMoments<Real>& out) {
-    alignas(64) double sums[2][kMaxLanes];
+    alignas(64) double sums[2][kSumsPitch];
     alignas(64) float near[kMaxLanes] = {};
     Alone alone;
     accumulate<ExactMomentsReduction>(streams, extent, near, sums, alone);
@@ -145,7 +145,7 @@ struct FusedKernels {
   static void gradient_sums_of(const FusedGradient<Real>& tile, const WideGradientSums<Real>& out,
                                Companion& companion) {
     using Reduction = typename ReductionsOf<Real>::Gradients;
-    alignas(64) double sums[Reduction::kSums][kMaxLanes];
+    alignas(64) double sums[Reduction::kSums][kSumsPitch];
     accumulate<Reduction>(GradientSumsStreams<A, Source, Gradient>(tile), tile.extent, tile.center, sums, companion);
     W* const to[] = {out.dz, out.dz_x, out.x};
     for (int i = 0; i < 3; ++i) {
@@ -161,7 +161,7 @@ struct FusedKernels {
 
   template <class Reduction, class Streams, class Companion>
   static void accumulate(const Streams& streams, const FusedExtent& extent, const Real* center,
-                         double (&sums)[Reduction::kSums][kMaxLanes], Companion& companion) {
+                         double (&sums)[Reduction::kSums][kSumsPitch], Companion& companion) {
     double* arrays[Reduction::kSums];
     for (int i = 0; i < Reduction::kSums; ++i) arrays[i] = sums[i];
     FusedAccumulation<A, Reduction, Streams, Companion>(streams, extent, center, arrays, companion).run();

@@ -140,7 +140,7 @@ class FusedAccumulation {
     for (Index c = 0; c < planes; ++c) {
       for (Index i = 0; i < length; ++i) centers[c * length + i] = center_ != nullptr ? center_[first + c] : Real{0};
     }
-    alignas(64) double sums[kSums][kMaxLanes + kLanes];
+    alignas(64) double sums[kSums][kSumsPitch];
     for (double* of_sum : sums) {
       for (Index i = 0; i < planes * length + kLanes; ++i) of_sum[i] = 0;
     }
@@ -149,7 +149,8 @@ class FusedAccumulation {
       for (int s = 0; s < kSums; ++s) of_row.sum[s] = sums[s] + c * length;
       move_to(streams_, 0, first + c, 0);
       streams_.template with_images<Reduction>([&]<class Direct>(Direct, const auto& rows) {
-        add_rows<A, Direct>(rows, extent_.images, planes_of_row * length, centers + c * length, of_row);
+        add_rows<A, Direct>(rows, extent_.images, planes_of_row * length, centers + c * length, of_row,
+                            RowOrder::by_turns, extent_.reach);
       });
     }
     for (int s = 0; s < kSums; ++s) {
@@ -182,7 +183,7 @@ class FusedAccumulation {
         return;
       }
     }
-    add_column<A, Reduction>(staged_rows(column, 0), rows, tail, center, sums, companion_);
+    add_column<A, Reduction>(staged_rows(column, 0), rows, tail, center, sums, companion_, Reach::own_cache);
   }
 
   void add_block_of_image(Column& column, Index block, Index positions, const Real* center, const Sums<kSums>& sums) {
@@ -232,7 +233,7 @@ class FusedAccumulation {
   Index add_direct(Column& column, Index i, Index rows, const Real* center, const Sums<kSums>& sums) {
     const auto add_rows_of_column = [&](Index count) {
       streams_.template with_consecutive<Reduction>(i, [&]<class Direct>(Direct, const auto& lying) {
-        add_column<A, Direct>(lying, count, 0, center, sums, companion_);
+        add_column<A, Direct>(lying, count, 0, center, sums, companion_, extent_.reach);
       });
       return count;
     };
@@ -285,7 +286,7 @@ class FusedAccumulation {
     const Index fold = extent_.fold;
     const Index lanes = extent_.channels * fold;
     alignas(64) Real centers[kMaxLanes];
-    alignas(64) double sums[kSums][kMaxLanes];
+    alignas(64) double sums[kSums][kSumsPitch];
     for (Index i = 0; i < kMaxLanes; ++i) {
       centers[i] = center_ != nullptr && i < lanes ? center_[i % extent_.channels] : Real{0};
       for (int s = 0; s < kSums; ++s) sums[s][i] = 0;
@@ -293,14 +294,16 @@ class FusedAccumulation {
     Sums<kSums> all;
     for (int s = 0; s < kSums; ++s) all.sum[s] = sums[s];
     const Index whole = count / fold;
+    const RowOrder order = extent_.narrow ? RowOrder::consecutive : RowOrder::by_turns;
     if (streams_.direct() && fold == 1 && extent_.images == 1 && extent_.lengths == nullptr) {
       move_to(streams_, 0, 0, 0);
-      streams_.template with_rows<Reduction>(
-          [&]<class Direct>(Direct, const auto& rows) { add_rows<A, Direct>(rows, whole, lanes, centers, all); });
+      streams_.template with_rows<Reduction>([&]<class Direct>(Direct, const auto& rows) {
+        add_rows<A, Direct>(rows, whole, lanes, centers, all, order, extent_.reach);
+      });
     } else {
-      const Blocks blocks = blocks_of_rows<Reduction>(whole);
+      const Blocks blocks = blocks_of_rows<Reduction>(whole, order);
       for (Index block = 0; block < blocks.count; ++block) {
-        add_rows_of_block(block, blocks.count, blocks.rows(block), fold, centers, all);
+        add_rows_of_block(blocks.first(block), blocks.distance(), blocks.rows(block), fold, centers, all);
       }
       const Index left = count - whole * fold;
       if (left > 0) add_rows_of_block(whole, 1, 1, left, centers, all);
@@ -341,7 +344,7 @@ class FusedAccumulation {
       }
       Sums<kSums> sums = all;
       for (double*& sum : sums.sum) sum += c;
-      add_rows<A, Reduction>(source, rows, channels * fold, centers + c, sums, Reach::own_cache);
+      add_rows<A, Reduction>(source, rows, channels * fold, centers + c, sums, RowOrder::by_turns, Reach::own_cache);
     }
   }
 

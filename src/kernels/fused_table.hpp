@@ -45,6 +45,10 @@ struct FusedExtent {
   Index channels;
   // Rows: positions of fewer than 16 channels that make one row of sums (1: no folding).
   Index fold;
+  // Rows of at most kNarrowRow lanes (the tensor's, not this part's: it decides sums).
+  bool narrow;
+  // Where sums find the tensors.
+  Reach reach;
   // The tile's positions begin at this one of the tensor; of image n, positions from lengths[n] on are void. Null:
   // none.
   Index first_position;

@@ -19,7 +19,7 @@ struct Interleaved {
   static void moments(const RowsSource& x, const RowsExtent& extent, const MomentsOut& out) {
     alignas(64) float pivot[kMaxLanes];
     find_pivots(x, extent, pivot);
-    alignas(64) double sums[2][kMaxLanes];
+    alignas(64) double sums[2][kSumsPitch];
     accumulate<MomentsReduction>({{x}}, extent, pivot, {{sums[0], sums[1]}});
     unsigned char again[kMaxLanes];
     if (!finish_moments(extent.channels, extent.count, pivot, sums[0], sums[1], out, again)) return;
@@ -31,7 +31,7 @@ struct Interleaved {
   template <class Gradients = GradientReduction>
   static void gradient_sums(const RowsSource& x, const RowsSource& dy, const RowsExtent& extent, const float* mean,
                             const GradientSumsOut& out) {
-    alignas(64) double sums[3][kMaxLanes];
+    alignas(64) double sums[3][kSumsPitch];
     if (x.data == nullptr) {
       accumulate<SumReduction>({{dy}}, extent, nullptr, {{sums[0]}});
       for (Index c = 0; c < extent.channels; ++c) out.dy[c] = sums[0][c];
@@ -92,6 +92,8 @@ struct Interleaved {
   static bool lanes_consecutive(const Tensor& tensor, const RowsExtent& extent) {
     return tensor.channel_pitch == 1 && (extent.fold == 1 || tensor.row_pitch == extent.channels);
   }
+
+  static RowOrder order(const RowsExtent& extent) { return extent.narrow ? RowOrder::consecutive : RowOrder::by_turns; }
 
   static Index round_up(Index value) { return (value + kLanes - 1) / kLanes * kLanes; }
   static Index smaller(Index a, Index b) { return a < b ? a : b; }
@@ -160,9 +162,10 @@ struct Interleaved {
                                 sums);
         }
       } else {
-        const Blocks blocks = blocks_of_rows<Reduction>(whole);
+        const Blocks blocks = blocks_of_rows<Reduction>(whole, order(extent));
         for (Index block = 0; block < blocks.count; ++block) {
-          add_packed<Reduction>(sources, extent, block, blocks.count, blocks.rows(block), extent.fold, centers, sums);
+          add_packed<Reduction>(sources, extent, blocks.first(block), blocks.distance(), blocks.rows(block),
+                                extent.fold, centers, sums);
         }
       }
       if (left > 0) add_packed<Reduction>(sources, extent, whole, 1, 1, left, centers, sums);
@@ -181,9 +184,9 @@ struct Interleaved {
                   const float* center, const Sums<Reduction::kSums>& sums) {
     if (extent.column && lanes == kLanes) {
       Alone alone;
-      add_column<A, Reduction>(rows, count, 0, center, sums, alone);
+      add_column<A, Reduction>(rows, count, 0, center, sums, alone, extent.reach);
     } else {
-      add_rows<A, Reduction>(rows, count, lanes, center, sums, extent.reach);
+      add_rows<A, Reduction>(rows, count, lanes, center, sums, order(extent), extent.reach);
     }
   }
 

@@ -57,13 +57,15 @@ struct RowsDestination {
 };
 
 // Rows [first, first + count) of `channels` channels each. `fold` positions of fewer than 16 channels make one row of
-// lanes (1: no folding). `column`: the tensor's rows have 16 lanes (the tensor's, not this part's: it decides sums).
+// lanes (1: no folding). `column`: the tensor's rows have 16 lanes, `narrow`: at most kNarrowRow (the tensor's, not
+// this part's: it decides sums).
 struct RowsExtent {
   Index first;
   Index count;
   Index channels;
   Index fold;
   bool column;
+  bool narrow;
   Reach reach;
 };
 
@@ -269,6 +271,11 @@ inline constexpr Index kSmallPlane = 256;
 inline constexpr Index kMaxGroup = 16;
 // Channels of one tile of rows.
 inline constexpr Index kMaxLanes = 1024;
+// From one array of double sums of as many lanes to the next: they are added to by turns, and stores that lie whole
+// pages apart are up to three times as slow.
+inline constexpr Index kSumsPitch = kMaxLanes + 3 * kLanes;
+// Rows of at most so many lanes are summed in the order of memory, wider ones by turns.
+inline constexpr Index kNarrowRow = 128;
 
 extern const KernelTable sse2_table;
 extern const KernelTable avx2_table;

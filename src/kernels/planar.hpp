@@ -181,7 +181,8 @@ struct Planar {
         Lanes<A>::all(center[c]).store(centers);
         Sums<Reduction::kSums> of_channel;
         for (int i = 0; i < Reduction::kSums; ++i) of_channel.sum[i] = lanes[i] + c * kLanes;
-        add_column<A, Reduction>(rows, extent.length / kLanes, extent.length % kLanes, centers, of_channel, companion);
+        add_column<A, Reduction>(rows, extent.length / kLanes, extent.length % kLanes, centers, of_channel, companion,
+                                 extent.reach);
       }
     }
     for (int i = 0; i < Reduction::kSums; ++i) reduce_lanes(extent.channels, lanes[i], sums.sum[i]);
@@ -212,7 +213,7 @@ struct Planar {
       for (Index i = 0; i < extent.length; ++i) centers[c * extent.length + i] = center[c];
     }
     const Index lanes = channels * extent.length;
-    alignas(64) double positions[Reduction::kSums][kMaxLanes + kLanes];
+    alignas(64) double positions[Reduction::kSums][kSumsPitch];
     for (double* of_sum : positions) {
       for (Index i = 0; i < lanes + kLanes; ++i) of_sum[i] = 0;
     }
@@ -226,7 +227,7 @@ struct Planar {
       Sums<Reduction::kSums> of_row;
       for (int i = 0; i < Reduction::kSums; ++i) of_row.sum[i] = positions[i] + c * extent.length;
       add_rows<A, Reduction>(rows, extent.planes, row_planes * extent.length, centers + c * extent.length, of_row,
-                             extent.reach);
+                             RowOrder::by_turns, extent.reach);
     }
     for (int i = 0; i < Reduction::kSums; ++i) {
       for (Index c = 0; c < channels; ++c) {

@@ -97,27 +97,32 @@ struct StreamStep {
   Index center;
 };
 
-// Touches the block of rows after the one that is being added, in the order of memory: the sums go down the rows, and
-// prefetchers do not follow that.
+// Touches rows some way ahead of those that are being added, line by line in the order of memory: the sums go down
+// several rows at a time, and prefetchers do not follow that.
 template <int kSources, class Stored>
-struct Lookahead {
-  Rows<kSources, Stored> rows;
-  Index lanes;
-  Index row = 0;
-  Index lane = 0;
+class Lookahead {
+ public:
+  Lookahead(const Rows<kSources, Stored>& rows, Index lanes, Index least_rows) : rows_(rows), lanes_(lanes) {
+    constexpr Index kElements = 8192 / sizeof(Stored);
+    const Index ahead = kElements / lanes;
+    rows_ = shifted(rows_, ahead > least_rows ? ahead : least_rows, 0);
+  }
 
   template <int kLines>
   void step() {
-    for (int i = 0; i < kSources; ++i) {
-      const Stored* from = rows.data[i] + row * rows.stride[i] + lane;
-      for (int line = 0; line < kLines; ++line) prefetch(from + line * kLanes);
-    }
-    lane += kLines * kLanes;
-    if (lane >= lanes) {
-      lane = 0;
-      ++row;
+    for (int line = 0; line < kLines; ++line) {
+      for (int i = 0; i < kSources; ++i) prefetch(rows_.data[i] + lane_);
+      lane_ += kLanes;
+      if (lane_ < lanes_) continue;
+      lane_ = 0;
+      for (int i = 0; i < kSources; ++i) rows_.data[i] += rows_.stride[i];
     }
   }
+
+ private:
+  Rows<kSources, Stored> rows_;
+  Index lanes_;
+  Index lane_ = 0;
 };
 
 struct NoLookahead {
@@ -241,26 +246,55 @@ struct Alone {
   void work(Index) {}
 };
 
+// Touches what lies a page ahead of consecutive rows, and lets the companion work.
+template <class Beside, int kSources, class Stored>
+struct PageAhead {
+  static constexpr Index kAhead = 4096 / sizeof(Stored);
+
+  Beside& beside;
+  Rows<kSources, Stored> rows;
+
+  template <int kLines>
+  void step() {
+    beside.template step<kLines>();
+    for (int i = 0; i < kSources; ++i) {
+      prefetch(rows.data[i] + kAhead);
+      rows.data[i] += rows.stride[i];
+    }
+  }
+};
+
 // Adds `count` rows of 16 lanes, and `tail` lanes of one more, block after block to the same sums. One block at a time:
 // several would fill the pipelines no better, and prefetchers do not follow streams a kilobyte apart. The companion
 // (see companions.hpp) takes in as many vectors as the sums do.
 template <class A, class Reduction, class Companion>
 [[gnu::flatten, gnu::noinline]] inline void add_column(const RowsOf<Reduction>& rows, Index count, Index tail,
                                                        const typename Reduction::Real* center,
-                                                       const Sums<Reduction::kSums>& sums, Companion& companion) {
+                                                       const Sums<Reduction::kSums>& sums, Companion& companion,
+                                                       Reach reach) {
+  const auto add = [&](Index row, auto& beside) __attribute__((always_inline)) {
+    const RowsOf<Reduction> of_block = shifted(rows, row, 0);
+    if (reach == Reach::memory) {
+      PageAhead<std::remove_reference_t<decltype(beside)>, Reduction::kSources, typename Reduction::Stored> both{
+          beside, of_block};
+      add_block<A, Reduction>(of_block, kBlockRows, 0, center, sums, both);
+    } else {
+      add_block<A, Reduction>(of_block, kBlockRows, 0, center, sums, beside);
+    }
+  };
   NoLookahead alone;
   Index row = 0;
   for (; row + kBlockRows <= count; row += kBlockRows) {
     if constexpr (Companion::kWorks) {
       if (companion.has(kBlockRows)) {
         auto burst = companion.burst();
-        add_block<A, Reduction>(shifted(rows, row, 0), kBlockRows, 0, center, sums, burst);
+        add(row, burst);
         companion.skip(kBlockRows);
         continue;
       }
       companion.work(kBlockRows);
     }
-    add_block<A, Reduction>(shifted(rows, row, 0), kBlockRows, 0, center, sums, alone);
+    add(row, alone);
   }
   if (row < count || tail > 0) {
     companion.work(count - row);
@@ -294,20 +328,35 @@ inline void add_tail_to_block(const RowsOf<Reduction>& rows, Index lanes, const 
             load_first_center<A, typename Reduction::template Block<A>::Center>(center, lanes), Odd{});
 }
 
-// Rows go into blocks by turns, so that a block's rows lie far apart and each is the head of a stream through memory
-// that the blocks after it follow: a few streams in pages of their own are what prefetchers are best at.
+// How rows go into blocks: as they follow each other, or by turns, so that a block's rows lie far apart and each is the
+// head of a stream through memory that the blocks after it follow.
+enum class RowOrder { consecutive, by_turns };
+
 struct Blocks {
   Index count;
   Index least;   // rows of each
   Index longer;  // so many of the first have a row more
+  RowOrder order;
 
   Index rows(Index block) const { return least + (block < longer ? 1 : 0); }
+  Index first(Index block) const {
+    return order == RowOrder::by_turns ? block : block * least + (block < longer ? block : longer);
+  }
+  // From one of its rows to the next.
+  Index distance() const { return order == RowOrder::by_turns ? count : 1; }
 };
 
+// Sums in double go on from block to block: theirs are rows as they follow each other.
 template <class Reduction>
-inline Blocks blocks_of_rows(Index rows) {
-  const Index count = (rows + Reduction::kRowsAtOnce - 1) / Reduction::kRowsAtOnce;
-  return count == 0 ? Blocks{0, 0, 0} : Blocks{count, rows / count, rows % count};
+inline RowOrder order_for(RowOrder wanted) {
+  return Reduction::kParityMatters ? wanted : RowOrder::consecutive;
+}
+
+template <class Reduction>
+inline Blocks blocks_of_rows(Index rows, RowOrder wanted, Index at_once = Reduction::kRowsAtOnce) {
+  const RowOrder order = order_for<Reduction>(wanted);
+  const Index count = (rows + at_once - 1) / at_once;
+  return count == 0 ? Blocks{0, 0, 0, order} : Blocks{count, rows / count, rows % count, order};
 }
 
 // Calls add(streams, lane, lanes) for the sums of all lanes in turn, from `lane` on.
@@ -333,58 +382,52 @@ template <class A, class Reduction, int kStreamCount, class Add>
   }
 }
 
-// How many blocks of rows are taken together, lane by lane, so that sums come from memory and go back but once: in the
-// core's own cache all, else some where rows are short, whose lines are then still in the first cache for the lanes
-// behind. 0: each by itself, in the order of memory.
-template <class A>
-inline Index blocks_together(Index blocks, Index lanes, Reach reach) {
-  constexpr Index kShortRow = std::is_same_v<A, Avx512> ? 64 : 32;
-  constexpr Index kLanesOfBlocks = 128;
-  if (reach == Reach::own_cache) return blocks;
-  if (lanes > kShortRow) return 0;
-  return (reach == Reach::shared_cache ? 2 * kLanesOfBlocks : kLanesOfBlocks) / lanes;
+// The nearer the order in which rows are read to that in which they lie, the better for memory; the more rows at once,
+// the less often their sums are loaded and stored, which costs most where registers are narrow. Rows that are ahead of
+// long ones would drive each other out of the first cache.
+template <class A, class Reduction>
+inline Index rows_at_once(Index lanes, Reach reach) {
+  constexpr Index kLongRow = 1024;
+  if (Reduction::kParityMatters) return Reduction::kRowsAtOnce;
+  const bool few = lanes >= kLongRow || (std::is_same_v<A, Avx512> && reach == Reach::memory);
+  return few ? 2 : Reduction::kRowsAtOnce;
 }
 
-// Adds `count` rows of `lanes` lanes; center and sums have a place for each, and sums up to a multiple of 16.
+// Adds `count` rows of `lanes` lanes; center and sums have a place for each, and sums up to a multiple of 16. In the
+// core's own cache a lane's rows are taken all at once.
 template <class A, class Reduction>
 [[gnu::flatten, gnu::noinline]] inline void add_rows(const RowsOf<Reduction>& rows, Index count, Index lanes,
                                                      const typename Reduction::Real* center,
-                                                     const Sums<Reduction::kSums>& sums, Reach reach = Reach::memory) {
+                                                     const Sums<Reduction::kSums>& sums, RowOrder wanted, Reach reach) {
   constexpr StreamStep step{kLanes, kLanes};
-  // The streams of one tensor prefetchers follow by themselves.
-  constexpr bool kLooksAhead = Reduction::kSources > 1;
-  const Blocks blocks = blocks_of_rows<Reduction>(count);
+  const RowOrder order = order_for<Reduction>(wanted);
   NoLookahead nothing;
-  const Index together = Reduction::kParityMatters ? 0 : blocks_together<A>(blocks.count, lanes, reach);
-  if (together == 0) {
-    for (Index block = 0; block < blocks.count; ++block) {
-      const auto first_rows = [&](Index of) { return every(blocks.count, shifted(rows, of, 0)); };
-      const auto add = [&](auto& ahead) __attribute__((always_inline)) {
-        const RowsOf<Reduction> of_block = first_rows(block);
-        const Index rows_of_block = blocks.rows(block);
-        add_lanes<A, Reduction, kStreams<A, Reduction>>(
-            lanes, center, sums, [&](auto& streams, Index lane, Index lanes_of_all) __attribute__((always_inline)) {
-              take_in<Reduction>(streams, shifted(of_block, 0, lane), rows_of_block, lanes_of_all, step, ahead);
-            });
-      };
-      if (kLooksAhead && reach == Reach::memory) {
-        Lookahead<Reduction::kSources, typename Reduction::Stored> ahead{first_rows(block + 1), lanes};
-        add(ahead);
-      } else {
-        add(nothing);
-      }
+  if constexpr (!Reduction::kParityMatters) {
+    if (reach == Reach::own_cache) {
+      add_lanes<A, Reduction, 2>(
+          lanes, center, sums, [&](auto& streams, Index lane, Index lanes_of_all) __attribute__((always_inline)) {
+            take_in<Reduction>(streams, shifted(rows, 0, lane), count, lanes_of_all, step, nothing);
+          });
+      return;
     }
-    return;
   }
-  for (Index first = 0; first < blocks.count; first += together) {
-    const Index end = first + together < blocks.count ? first + together : blocks.count;
-    add_lanes<A, Reduction, 2>(
-        lanes, center, sums, [&](auto& streams, Index lane, Index lanes_of_all) __attribute__((always_inline)) {
-          for (Index block = first; block < end; ++block) {
-            take_in<Reduction>(streams, every(blocks.count, shifted(rows, block, lane)), blocks.rows(block),
-                               lanes_of_all, step, nothing);
-          }
-        });
+  const Index at_once = rows_at_once<A, Reduction>(lanes, reach);
+  const Blocks blocks = blocks_of_rows<Reduction>(count, order, at_once);
+  const auto add = [&](auto& ahead) __attribute__((always_inline)) {
+    for (Index block = 0; block < blocks.count; ++block) {
+      const RowsOf<Reduction> of_block = every(blocks.distance(), shifted(rows, blocks.first(block), 0));
+      const Index rows_of_block = blocks.rows(block);
+      add_lanes<A, Reduction, kStreams<A, Reduction>>(
+          lanes, center, sums, [&](auto& streams, Index lane, Index lanes_of_all) __attribute__((always_inline)) {
+            take_in<Reduction>(streams, shifted(of_block, 0, lane), rows_of_block, lanes_of_all, step, ahead);
+          });
+    }
+  };
+  if (order == RowOrder::consecutive && reach != Reach::own_cache) {
+    Lookahead<Reduction::kSources, typename Reduction::Stored> ahead(rows, lanes, at_once);
+    add(ahead);
+  } else {
+    add(nothing);
   }
 }
 
