@@ -322,8 +322,8 @@ class Multiplier<Sse2> {
   Register difference(const Register& a, const Register& b) const { return a - b; }
 };
 
-// Into the second cache.
-inline void prefetch(const void* address) { _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T1); }
+// Into all caches.
+inline void prefetch(const void* address) { _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T0); }
 
 // Orders streaming stores before what the thread does next.
 inline void stream_fence() { _mm_sfence(); }
