@@ -52,11 +52,11 @@ struct MomentsReduction {
     Block(const double* const*, Index) {}
 
     template <class Row, class Parity>
-    void add(const Row& row, const Lanes<A>& center, Parity) {
+    [[gnu::always_inline]] void add(const Row& row, const Lanes<A>& center, Parity) {
       (std::is_same_v<Parity, Even> ? even : odd).add(row.lanes(0) - center);
     }
 
-    void finish(double* const* sums, Index offset) const {
+    [[gnu::always_inline]] void finish(double* const* sums, Index offset) const {
       add_to(sums[0] + offset, widen(even.deviations + odd.deviations));
       add_to(sums[1] + offset, widen(even.squares + odd.squares));
     }
@@ -102,7 +102,7 @@ struct GradientLanes<Pack<A, double, kCount, false>> {
   Half low;
   Half high;
 
-  static GradientLanes load(const double* const* sums, Index offset) {
+  [[gnu::always_inline]] static GradientLanes load(const double* const* sums, Index offset) {
     return {Half::load(sums, offset), Half::load(sums, offset + Wide::kHalf)};
   }
   void store(double* const* sums, Index offset) const {
@@ -131,7 +131,7 @@ struct GradientBlock {
   GradientBlock(const double* const* sums, Index offset) : lanes(GradientLanes<Wide>::load(sums, offset)) {}
 
   template <class Row, class Parity>
-  void add(const Row& row, const Wide& center, Parity) {
+  [[gnu::always_inline]] void add(const Row& row, const Wide& center, Parity) {
     lanes.add(row.template widened<Wide>(0), row.template widened<Wide>(1), center, multiplier);
   }
   void finish(double* const* sums, Index offset) const { lanes.store(sums, offset); }

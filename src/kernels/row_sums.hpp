@@ -284,41 +284,53 @@ struct PageAhead {
   }
 };
 
-// Adds `count` rows of 16 lanes, and `tail` lanes of one more, block after block to the same sums. One block at a time:
-// several would fill the pipelines no better, and prefetchers do not follow streams a kilobyte apart. The companion
-// (see companions.hpp) takes in as many vectors as the sums do.
-template <class A, class Reduction, class Companion>
-[[gnu::flatten, gnu::noinline]] inline void add_column(const RowsOf<Reduction>& rows, Index count, Index tail,
+// One whole block.
+template <class A, class Reduction, bool kLooksAhead, class Beside>
+[[gnu::always_inline]] inline void add_whole_block(const RowsOf<Reduction>& rows,
+                                                   const typename Reduction::Real* center,
+                                                   const Sums<Reduction::kSums>& sums, Beside& beside) {
+  if constexpr (kLooksAhead) {
+    PageAhead<Beside, Reduction::kSources, typename Reduction::Stored> both{beside, rows};
+    add_block<A, Reduction>(rows, kBlockRows, 0, center, sums, both);
+  } else {
+    add_block<A, Reduction>(rows, kBlockRows, 0, center, sums, beside);
+  }
+}
+
+template <class A, class Reduction, bool kLooksAhead, class Companion>
+[[gnu::flatten, gnu::noinline]] inline void add_blocks(const RowsOf<Reduction>& rows, Index count, Index tail,
                                                        const typename Reduction::Real* center,
-                                                       const Sums<Reduction::kSums>& sums, Companion& companion,
-                                                       Reach reach) {
-  const auto add = [&](Index row, auto& beside) __attribute__((always_inline)) {
-    const RowsOf<Reduction> of_block = shifted(rows, row, 0);
-    if (reach == Reach::memory) {
-      PageAhead<std::remove_reference_t<decltype(beside)>, Reduction::kSources, typename Reduction::Stored> both{
-          beside, of_block};
-      add_block<A, Reduction>(of_block, kBlockRows, 0, center, sums, both);
-    } else {
-      add_block<A, Reduction>(of_block, kBlockRows, 0, center, sums, beside);
-    }
-  };
+                                                       const Sums<Reduction::kSums>& sums, Companion& companion) {
   NoLookahead alone;
   Index row = 0;
   for (; row + kBlockRows <= count; row += kBlockRows) {
     if constexpr (Companion::kWorks) {
       if (companion.has(kBlockRows)) {
         auto burst = companion.burst();
-        add(row, burst);
+        add_whole_block<A, Reduction, kLooksAhead>(shifted(rows, row, 0), center, sums, burst);
         companion.skip(kBlockRows);
         continue;
       }
       companion.work(kBlockRows);
     }
-    add(row, alone);
+    add_whole_block<A, Reduction, kLooksAhead>(shifted(rows, row, 0), center, sums, alone);
   }
   if (row < count || tail > 0) {
     companion.work(count - row);
     add_block<A, Reduction>(shifted(rows, row, 0), count - row, tail, center, sums, alone);
+  }
+}
+
+// Adds `count` rows of 16 lanes, and `tail` lanes of one more, block after block to the same sums. One block at a time:
+// several would fill the pipelines no better, and prefetchers do not follow streams a kilobyte apart. The companion
+// (see companions.hpp) takes in as many vectors as the sums do.
+template <class A, class Reduction, class Companion>
+inline void add_column(const RowsOf<Reduction>& rows, Index count, Index tail, const typename Reduction::Real* center,
+                       const Sums<Reduction::kSums>& sums, Companion& companion, Reach reach) {
+  if (reach == Reach::memory) {
+    add_blocks<A, Reduction, true>(rows, count, tail, center, sums, companion);
+  } else {
+    add_blocks<A, Reduction, false>(rows, count, tail, center, sums, companion);
   }
 }
 
