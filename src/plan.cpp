@@ -236,7 +236,7 @@ Schedule make_schedule(const Problem& problem, const Tiling& tiling, const Cache
 kernels::Reach reach_of(const Problem& problem, const CacheSizes& caches, Index element) {
   const auto bytes = static_cast<std::size_t>(problem.batch * problem.channels * problem.spatial * element);
   if (bytes <= caches.private_bytes) return kernels::Reach::own_cache;
-  return bytes <= caches.shared_bytes / 4 * 3 ? kernels::Reach::shared_cache : kernels::Reach::memory;
+  return bytes <= caches.shared_bytes / 2 ? kernels::Reach::shared_cache : kernels::Reach::memory;
 }
 
 bool worth_streaming(const Problem& problem, const CacheSizes& caches, const Traffic& traffic) {

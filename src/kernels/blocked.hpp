@@ -151,7 +151,7 @@ struct Blocked {
   template <class Reduction, class Companion>
   static void accumulate(const Sources<Reduction::kSources>& sources, const BlocksExtent& extent, const float* center,
                          const Sums<Reduction::kSums>& sums, Companion& companion) {
-    if (by_places(extent)) return accumulate_places<Reduction>(sources, extent, center, sums);
+    if (by_places<Reduction>(extent)) return accumulate_places<Reduction>(sources, extent, center, sums);
     alignas(64) double lanes[Reduction::kSums][kMaxGroup * kLanes];
     alignas(64) float centers[kMaxGroup * kLanes];
     const Index blocks = blocks_of(extent);
@@ -236,12 +236,16 @@ struct Blocked {
     add_column<A, Reduction>(rows, lanes / kLanes, lanes % kLanes, center, sums, companion, reach);
   }
 
-  // Planes of fewer lanes, of at least so many images.
+  // Planes of fewer lanes, of at least so many images. Moments of blocks of 8 gain more, which as columns have parts of
+  // vectors and blocks of rows with few; gradients, whose sums are in double and so many, lose more.
   static constexpr Index kPlaces = 128;
+  static constexpr Index kPlacesOfPairs = 512;
   static constexpr Index kLeastImages = 8;
 
+  template <class Reduction>
   static bool by_places(const BlocksExtent& extent) {
-    return extent.length * extent.block < kPlaces && extent.images >= kLeastImages;
+    const bool many = Reduction::kParityMatters && extent.block < kLanes;
+    return extent.length * extent.block < (many ? kPlacesOfPairs : kPlaces) && extent.images >= kLeastImages;
   }
 
   // A plane is a row, and each of its places has a sum of its own down the images. Planes that lie side by side make
@@ -323,17 +327,18 @@ struct Blocked {
                                 const float* center, const Sums<Reduction::kSums>& sums) {
     const Index channels = channels_of(extent, block);
     const Blocks images = blocks_of_rows<Reduction>(extent.images, RowOrder::by_turns);
-    alignas(64) float packed[Reduction::kSources][Reduction::kRowsAtOnce * kPlaces];
+    constexpr Index kPitch = Reduction::kParityMatters ? kPlacesOfPairs : kPlaces;
+    alignas(64) float packed[Reduction::kSources][Reduction::kRowsAtOnce * kPitch];
     Rows<Reduction::kSources> rows;
     for (int i = 0; i < Reduction::kSources; ++i) {
       rows.data[i] = packed[i];
-      rows.stride[i] = kPlaces;
+      rows.stride[i] = kPitch;
     }
     for (Index index = 0; index < images.count; ++index) {
       for (int i = 0; i < Reduction::kSources; ++i) {
         for (Index n = 0; n < images.rows(index); ++n) {
           pack(plane_of(sources.of[i], images.first(index) + n * images.distance(), block), sources.of[i].row_pitch,
-               extent.length, extent.block, channels, packed[i] + n * kPlaces);
+               extent.length, extent.block, channels, packed[i] + n * kPitch);
         }
       }
       add_rows<A, Reduction>(rows, images.rows(index), (extent.length - 1) * extent.block + channels, center, sums,

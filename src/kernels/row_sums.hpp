@@ -284,16 +284,15 @@ struct PageAhead {
   }
 };
 
-// One whole block.
 template <class A, class Reduction, bool kLooksAhead, class Beside>
-[[gnu::always_inline]] inline void add_whole_block(const RowsOf<Reduction>& rows,
-                                                   const typename Reduction::Real* center,
-                                                   const Sums<Reduction::kSums>& sums, Beside& beside) {
+[[gnu::always_inline]] inline void add_block_of_column(const RowsOf<Reduction>& rows, Index count, Index tail,
+                                                       const typename Reduction::Real* center,
+                                                       const Sums<Reduction::kSums>& sums, Beside& beside) {
   if constexpr (kLooksAhead) {
     PageAhead<Beside, Reduction::kSources, typename Reduction::Stored> both{beside, rows};
-    add_block<A, Reduction>(rows, kBlockRows, 0, center, sums, both);
+    add_block<A, Reduction>(rows, count, tail, center, sums, both);
   } else {
-    add_block<A, Reduction>(rows, kBlockRows, 0, center, sums, beside);
+    add_block<A, Reduction>(rows, count, tail, center, sums, beside);
   }
 }
 
@@ -307,17 +306,17 @@ template <class A, class Reduction, bool kLooksAhead, class Companion>
     if constexpr (Companion::kWorks) {
       if (companion.has(kBlockRows)) {
         auto burst = companion.burst();
-        add_whole_block<A, Reduction, kLooksAhead>(shifted(rows, row, 0), center, sums, burst);
+        add_block_of_column<A, Reduction, kLooksAhead>(shifted(rows, row, 0), kBlockRows, 0, center, sums, burst);
         companion.skip(kBlockRows);
         continue;
       }
       companion.work(kBlockRows);
     }
-    add_whole_block<A, Reduction, kLooksAhead>(shifted(rows, row, 0), center, sums, alone);
+    add_block_of_column<A, Reduction, kLooksAhead>(shifted(rows, row, 0), kBlockRows, 0, center, sums, alone);
   }
   if (row < count || tail > 0) {
     companion.work(count - row);
-    add_block<A, Reduction>(shifted(rows, row, 0), count - row, tail, center, sums, alone);
+    add_block_of_column<A, Reduction, kLooksAhead>(shifted(rows, row, 0), count - row, tail, center, sums, alone);
   }
 }
 
@@ -420,8 +419,9 @@ template <class A, class Reduction, int kStreamCount, class Add>
 template <class A, class Reduction>
 inline Index rows_at_once(Index lanes, Reach reach) {
   constexpr Index kLongRow = 1024;
+  constexpr Index kLongRowOfMemory = std::is_same_v<A, Avx512> ? 512 : kLongRow;
   if (Reduction::kParityMatters) return Reduction::kRowsAtOnce;
-  const bool few = lanes >= kLongRow || (std::is_same_v<A, Avx512> && reach == Reach::memory);
+  const bool few = lanes >= (reach == Reach::memory ? kLongRowOfMemory : kLongRow);
   return few ? 2 : Reduction::kRowsAtOnce;
 }
 
