@@ -146,7 +146,10 @@ void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tili
                   const Traffic& traffic) {
   const Index block = channel_block(problem.layout);
   const Index plane = std::max<Index>(1, problem.spatial * block * traffic.element);
-  schedule.overlapped = traffic.can_overlap && !(traffic.backward && schedule.threads == 1) && plane >= (traffic.backward ? kOverlapGradientPlane : kOverlapPlane) &&
+  const bool long_planes = plane >= (traffic.backward ? kOverlapGradientPlane : kOverlapPlane);
+  // One thread gains nothing by it in backward, whose five streams it hardly keeps up with.
+  const bool enough_threads = !traffic.backward || schedule.threads > 1;
+  schedule.overlapped = traffic.can_overlap && long_planes && enough_threads &&
                         (traffic.reads > 1 || worth_streaming(problem, caches, traffic));
   // Planes of part of a cache line: as many as end on the border of one.
   const bool small_planes = tiling.family == Family::planar && plane < kLeastRun;
