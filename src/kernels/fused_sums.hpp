@@ -175,7 +175,7 @@ class FusedAccumulation {
       if (column.added > 0) {
         companion_.work(rows - column.added);
         add_to_block<A, Reduction>(staged_rows(column, column.added), column.added, rows - column.added, center,
-                                   column.open);
+                                   column.open, Reach::own_cache);
         if (tail > 0) add_tail_to_block<A, Reduction>(staged_rows(column, rows), tail, center, column.open);
         column.open.finish(sums.sum, 0);
         column.open = {};
@@ -246,9 +246,9 @@ class FusedAccumulation {
       const Index before = column.filled / kLanes;
       const Index count = rows < kBlockRows - before ? rows : kBlockRows - before;
       add_to_block<A, Reduction>(staged_rows(column, column.added), column.added, before - column.added, center,
-                                 column.open);
+                                 column.open, Reach::own_cache);
       streams_.template with_consecutive<Reduction>(i, [&]<class Direct>(Direct, const auto& lying) {
-        add_to_block<A, Direct>(lying, before, count, center, column.open);
+        add_to_block<A, Direct>(lying, before, count, center, column.open, extent_.reach);
       });
       companion_.work(before + count - column.added);
       column.added = before + count;

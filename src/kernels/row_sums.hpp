@@ -337,7 +337,12 @@ inline void add_column(const RowsOf<Reduction>& rows, Index count, Index tail, c
 template <class A, class Reduction>
 [[gnu::flatten, gnu::noinline]] inline void add_to_block(const RowsOf<Reduction>& rows, Index first, Index count,
                                                          const typename Reduction::Real* center,
-                                                         typename Reduction::template Block<A>& block) {
+                                                         typename Reduction::template Block<A>& block, Reach reach) {
+  if (reach == Reach::memory) {
+    NoLookahead alone;
+    PageAhead<NoLookahead, Reduction::kSources, typename Reduction::Stored> ahead{alone, rows};
+    for (Index row = 0; row < count; ++row) ahead.template step<1>();
+  }
   using Reader = typename RowsFor<Reduction>::template Reader<A, false>;
   const auto about = load_center<A, typename Reduction::template Block<A>::Center>(center);
   typename Reduction::template Block<A> sums = block;
