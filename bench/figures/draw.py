@@ -165,7 +165,8 @@ def draw_slabs(rows):
             panel.set_title(f"{LAYOUTS[layout]}, {cache} cache")
             panel.set_xlabel(f"{cache} cache that the plan is told of")
         panels_of_cache[0].set_ylabel("time / time with the detected caches")
-    panels[0][0].legend(fontsize=7)
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7)
     figure.suptitle(f"Slabs by the caches they are chosen for; dashed: detected ({rows[0]['threads']} threads)")
     return figure
 
@@ -182,7 +183,7 @@ def main():
     folder = arguments.folder
     for name in arguments.name:
         figure = FIGURES[name](read(folder / f"{name}.json"))
-        figure.tight_layout()
+        figure.set_layout_engine("constrained")
         for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
             path = folder / f"{name}.{ending}"
             figure.savefig(path, metadata=metadata)
