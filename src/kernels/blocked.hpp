@@ -6,6 +6,7 @@
 // for the last position's, which need not be memory, and are dropped. Short planes of many images are rows themselves.
 
 #include "kernels/blocked_apply.hpp"
+#include "kernels/column_sums.hpp"
 #include "kernels/row_sums.hpp"
 #include "kernels/statistics.hpp"
 

@@ -5,7 +5,9 @@
 // small planes and sequences leave no parts of vectors. Where elements lie in memory as they would be staged, they are
 // summed where they are. A companion (see companions.hpp) may go along with planes and blocks.
 
+#include "kernels/column_sums.hpp"
 #include "kernels/fused_sum_streams.hpp"
+#include "kernels/row_sums.hpp"
 #include "kernels/wide_reductions.hpp"
 
 namespace xbn::kernels {

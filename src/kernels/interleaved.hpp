@@ -4,6 +4,7 @@
 // channels are folded: several positions make one row of lanes. Rows that lie evenly in memory are used where they are;
 // a block of rows that does not is packed first, so that the pitch changes no sum.
 
+#include "kernels/column_sums.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/row_sums.hpp"
 #include "kernels/statistics.hpp"

@@ -4,6 +4,7 @@
 // do not span planes. The walk goes over a group of channels for each image, so that memory is read in order even where
 // planes are small.
 
+#include "kernels/column_sums.hpp"
 #include "kernels/planar_apply.hpp"
 #include "kernels/row_sums.hpp"
 #include "kernels/statistics.hpp"

@@ -4,7 +4,7 @@
 // whose sums in single precision were not sound; of doubles in two doubles.
 
 #include "kernels/double_double.hpp"
-#include "kernels/row_sums.hpp"
+#include "kernels/reductions.hpp"
 
 namespace xbn::kernels {
 namespace {

@@ -1,0 +1,128 @@
+#pragma once
+
+// Sums of rows that lie one after the other, or one row pitch apart: one column of 16 lanes, block by block, alone or
+// with a companion.
+
+#include "kernels/row_streams.hpp"
+
+namespace xbn::kernels {
+namespace {
+
+// One block. `tail` lanes of one row more may follow its rows.
+template <class A, class Reduction, class Beside>
+[[gnu::always_inline]] inline void add_block(const RowsOf<Reduction>& rows, Index count, Index tail,
+                                             const typename Reduction::Real* center, const Sums<Reduction::kSums>& sums,
+                                             Beside& beside) {
+  constexpr StreamStep step{0, 0};
+  StreamSet<A, Reduction, 1, false> stream(sums.sum, 0, center, kLanes, step);
+  take_in<Reduction>(stream, rows, count, kLanes, step, beside);
+  if (tail > 0) stream.add_tail(rows, count, tail, center);
+  stream.finish(sums.sum, 0, step);
+}
+
+// The companion of sums that go alone.
+struct Alone {
+  static constexpr bool kWorks = false;
+  void work(Index) {}
+};
+
+// Touches what lies a page ahead of consecutive rows, and lets the companion work.
+template <class Beside, int kSources, class Stored>
+struct PageAhead {
+  static constexpr Index kAhead = 4096 / sizeof(Stored);
+
+  Beside& beside;
+  Rows<kSources, Stored> rows;
+
+  template <int kLines>
+  void step() {
+    beside.template step<kLines>();
+    for (int i = 0; i < kSources; ++i) {
+      prefetch(rows.data[i] + kAhead);
+      rows.data[i] += rows.stride[i];
+    }
+  }
+};
+
+template <class A, class Reduction, bool kLooksAhead, class Beside>
+[[gnu::always_inline]] inline void add_block_of_column(const RowsOf<Reduction>& rows, Index count, Index tail,
+                                                       const typename Reduction::Real* center,
+                                                       const Sums<Reduction::kSums>& sums, Beside& beside) {
+  if constexpr (kLooksAhead) {
+    PageAhead<Beside, Reduction::kSources, typename Reduction::Stored> both{beside, rows};
+    add_block<A, Reduction>(rows, count, tail, center, sums, both);
+  } else {
+    add_block<A, Reduction>(rows, count, tail, center, sums, beside);
+  }
+}
+
+template <class A, class Reduction, bool kLooksAhead, class Companion>
+[[gnu::flatten, gnu::noinline]] inline void add_blocks(const RowsOf<Reduction>& rows, Index count, Index tail,
+                                                       const typename Reduction::Real* center,
+                                                       const Sums<Reduction::kSums>& sums, Companion& companion) {
+  NoLookahead alone;
+  Index row = 0;
+  for (; row + kBlockRows <= count; row += kBlockRows) {
+    if constexpr (Companion::kWorks) {
+      if (companion.has(kBlockRows)) {
+        auto burst = companion.burst();
+        add_block_of_column<A, Reduction, kLooksAhead>(shifted(rows, row, 0), kBlockRows, 0, center, sums, burst);
+        companion.skip(kBlockRows);
+        continue;
+      }
+      companion.work(kBlockRows);
+    }
+    add_block_of_column<A, Reduction, kLooksAhead>(shifted(rows, row, 0), kBlockRows, 0, center, sums, alone);
+  }
+  if (row < count || tail > 0) {
+    companion.work(count - row);
+    add_block_of_column<A, Reduction, kLooksAhead>(shifted(rows, row, 0), count - row, tail, center, sums, alone);
+  }
+}
+
+// Adds `count` rows of 16 lanes, and `tail` lanes of one more, block after block to the same sums. One block at a time:
+// several would fill the pipelines no better, and prefetchers do not follow streams a kilobyte apart. The companion
+// (see companions.hpp) takes in as many vectors as the sums do.
+template <class A, class Reduction, class Companion>
+inline void add_column(const RowsOf<Reduction>& rows, Index count, Index tail, const typename Reduction::Real* center,
+                       const Sums<Reduction::kSums>& sums, Companion& companion, Reach reach) {
+  if (reach == Reach::memory) {
+    add_blocks<A, Reduction, true>(rows, count, tail, center, sums, companion);
+  } else {
+    add_blocks<A, Reduction, false>(rows, count, tail, center, sums, companion);
+  }
+}
+
+// Rows `first` to `first + count` of a block that other rows of other memory belong to as well.
+template <class A, class Reduction>
+[[gnu::flatten, gnu::noinline]] inline void add_to_block(const RowsOf<Reduction>& rows, Index first, Index count,
+                                                         const typename Reduction::Real* center,
+                                                         typename Reduction::template Block<A>& block, Reach reach) {
+  if (reach == Reach::memory) {
+    NoLookahead alone;
+    PageAhead<NoLookahead, Reduction::kSources, typename Reduction::Stored> ahead{alone, rows};
+    for (Index row = 0; row < count; ++row) ahead.template step<1>();
+  }
+  using Reader = typename RowsFor<Reduction>::template Reader<A, false>;
+  const auto about = load_center<A, typename Reduction::template Block<A>::Center>(center);
+  typename Reduction::template Block<A> sums = block;
+  Index row = 0;
+  if (first % 2 != 0 && count > 0) sums.add(Reader{rows, row++, 0, kLanes}, about, Odd{});
+  for (; row + 2 <= count; row += 2) {
+    sums.add(Reader{rows, row, 0, kLanes}, about, Even{});
+    sums.add(Reader{rows, row + 1, 0, kLanes}, about, Odd{});
+  }
+  if (row < count) sums.add(Reader{rows, row, 0, kLanes}, about, Even{});
+  block = sums;
+}
+
+// The `lanes` lanes of one row behind them.
+template <class A, class Reduction>
+inline void add_tail_to_block(const RowsOf<Reduction>& rows, Index lanes, const typename Reduction::Real* center,
+                              typename Reduction::template Block<A>& block) {
+  block.add(typename RowsFor<Reduction>::template Reader<A, true>{rows, 0, 0, lanes},
+            load_first_center<A, typename Reduction::template Block<A>::Center>(center, lanes), Odd{});
+}
+
+}  // namespace
+}  // namespace xbn::kernels

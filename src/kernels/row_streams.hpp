@@ -1,0 +1,150 @@
+#pragma once
+
+// A block of rows as it is added: in one column of lanes, or in several side by side.
+
+#include "kernels/rows.hpp"
+
+namespace xbn::kernels {
+namespace {
+
+template <int kSums>
+struct Sums {
+  double* sum[kSums];
+};
+
+// Streams are independent blocks that run side by side, which changes no sum: it only fills the pipelines. As many as
+// the registers hold.
+template <class A, class Reduction>
+inline constexpr int kStreams = std::is_same_v<A, Avx512> ? Reduction::kStreamsOfAvx512 : 1;
+
+// Distances from a stream to the next.
+struct StreamStep {
+  Index lanes;
+  Index center;
+};
+
+struct NoLookahead {
+  template <int kLines>
+  void step() {}
+};
+
+// What rows are taken about, as a block wants it: once and for all its rows, which no compiler sees to.
+template <class Center, class A, class Real>
+inline Center center_of(const Pack<A, Real, kLanes>& center) {
+  if constexpr (std::is_same_v<Center, Pack<A, Real, kLanes>>) {
+    return center;
+  } else {
+    return widen_to<Center>(center);
+  }
+}
+
+template <class A, class Center, class Real>
+inline Center load_center(const Real* from) {
+  return center_of<Center>(Pack<A, Real, kLanes>::load(from));
+}
+
+template <class A, class Center, class Real>
+inline Center load_first_center(const Real* from, Index count) {
+  return center_of<Center>(Pack<A, Real, kLanes>::load_first(from, count));
+}
+
+// kCount streams: one, or two halves (see Pack).
+template <class A, class Reduction, int kCount, bool kPartial>
+struct StreamSet {
+  static constexpr int kStreamCount = kCount;
+  static constexpr int kHalf = kCount / 2;
+  using Half = StreamSet<A, Reduction, kHalf, kPartial>;
+  using Real = typename Reduction::Real;
+  using RowsOfAll = RowsOf<Reduction>;
+
+  Half low;
+  Half high;
+
+  StreamSet(double* const* sums, Index offset, const Real* center, Index lanes, const StreamStep& step)
+      : low(sums, offset, center, lanes, step),
+        high(sums, offset + kHalf * step.center, center + kHalf * step.center, lanes, step) {}
+
+  template <class Parity>
+  void add(const RowsOfAll& rows, Index row, Index lane, Index lanes, const StreamStep& step, Parity parity) {
+    low.add(rows, row, lane, lanes, step, parity);
+    high.add(rows, row, lane + kHalf * step.lanes, lanes, step, parity);
+  }
+
+  void finish(double* const* sums, Index offset, const StreamStep& step) const {
+    low.finish(sums, offset, step);
+    high.finish(sums, offset + kHalf * step.center, step);
+  }
+};
+
+template <class A, class Reduction, bool kPartial>
+struct StreamSet<A, Reduction, 1, kPartial> {
+  static constexpr int kStreamCount = 1;
+  using Real = typename Reduction::Real;
+  using RowsOfAll = RowsOf<Reduction>;
+  template <bool kSome>
+  using Reader = typename RowsFor<Reduction>::template Reader<A, kSome>;
+
+  using Block = typename Reduction::template Block<A>;
+  using Center = typename Block::Center;
+
+  Block block;
+  Center about;
+
+  StreamSet(double* const* sums, Index offset, const Real* center, Index lanes, const StreamStep&)
+      : block(sums, offset),
+        about(kPartial ? load_first_center<A, Center>(center, lanes) : load_center<A, Center>(center)) {}
+
+  template <class Parity>
+  void add(const RowsOfAll& rows, Index row, Index lane, Index lanes, const StreamStep&, Parity parity) {
+    block.add(Reader<kPartial>{rows, row, lane, lanes}, about, parity);
+  }
+
+  void add_tail(const RowsOfAll& rows, Index row, Index lanes, const Real* center) {
+    block.add(Reader<true>{rows, row, 0, lanes}, load_first_center<A, Center>(center, lanes), Odd{});
+  }
+
+  void finish(double* const* sums, Index offset, const StreamStep&) const { block.finish(sums, offset); }
+};
+
+template <class Reduction, class Streams, class Beside, int kStreamCount = Streams::kStreamCount>
+[[gnu::always_inline]] inline void take_in_some(Streams& streams, const RowsOf<Reduction>& rows, Index count,
+                                                Index lanes, const StreamStep& step, Beside& beside) {
+  Index row = 0;
+  for (; row + 2 <= count; row += 2) {
+    beside.template step<kStreamCount>();
+    streams.add(rows, row, 0, lanes, step, Even{});
+    beside.template step<kStreamCount>();
+    streams.add(rows, row + 1, 0, lanes, step, Odd{});
+  }
+  if (row < count) {
+    beside.template step<kStreamCount>();
+    streams.add(rows, row, 0, lanes, step, Even{});
+  }
+}
+
+template <int kCount, class Reduction, class Streams, class Beside, int kStreamCount = Streams::kStreamCount>
+[[gnu::always_inline]] inline void take_in_all(Streams& streams, const RowsOf<Reduction>& rows, Index lanes,
+                                               const StreamStep& step, Beside& beside) {
+  static_assert(kCount % 2 == 0);
+#pragma GCC unroll 8
+  for (Index row = 0; row < kCount; row += 2) {
+    beside.template step<kStreamCount>();
+    streams.add(rows, row, 0, lanes, step, Even{});
+    beside.template step<kStreamCount>();
+    streams.add(rows, row + 1, 0, lanes, step, Odd{});
+  }
+}
+
+// Without a loop where rows are as many as they mostly are: with one, a core runs ahead of itself half as far.
+template <class Reduction, class Streams, class Beside>
+[[gnu::always_inline]] inline void take_in(Streams& streams, const RowsOf<Reduction>& rows, Index count, Index lanes,
+                                           const StreamStep& step, Beside& beside) {
+  if (std::is_same_v<Beside, NoLookahead> && Reduction::kParityMatters && count == Reduction::kRowsAtOnce) {
+    take_in_all<Reduction::kRowsAtOnce, Reduction>(streams, rows, lanes, step, beside);
+  } else {
+    take_in_some<Reduction>(streams, rows, count, lanes, step, beside);
+  }
+}
+
+}  // namespace
+}  // namespace xbn::kernels
