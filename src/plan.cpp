@@ -147,7 +147,7 @@ void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tili
   const Index block = channel_block(problem.layout);
   const Index plane = std::max<Index>(1, problem.spatial * block * traffic.element);
   const bool long_planes = plane >= (traffic.backward ? kOverlapGradientPlane : kOverlapPlane);
-  // One thread gains nothing by it in backward, whose five streams it hardly keeps up with.
+  // In backward one thread is faster slab after slab.
   const bool enough_threads = !traffic.backward || schedule.threads > 1;
   schedule.overlapped = traffic.can_overlap && long_planes && enough_threads &&
                         (traffic.reads > 1 || worth_streaming(problem, caches, traffic));

@@ -4,6 +4,7 @@
 // more than what sums without a mask cost.
 
 #include "kernels/pack_bits.hpp"
+#include "kernels/reductions.hpp"
 #include "kernels/rows.hpp"
 
 namespace xbn::kernels {

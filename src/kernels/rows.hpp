@@ -3,7 +3,7 @@
 // Rows of 16 lanes in memory, and how one is read. What a row is, the families say: 16 channels of a position, or 16
 // positions of a channel.
 
-#include "kernels/reductions.hpp"
+#include "kernels/storage.hpp"
 
 namespace xbn::kernels {
 namespace {
