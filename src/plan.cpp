@@ -179,6 +179,9 @@ void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tili
   }
 }
 
+// So many that threads which are late or slow leave little to wait for.
+Index units_for(Index sharers) { return sharers == 1 ? 1 : 4 * sharers; }
+
 void choose_groups(Schedule& schedule, const Problem& problem, const Tiling& tiling, Index sharers) {
   if (tiling.family == Family::interleaved) {
     const Index splits =
@@ -190,12 +193,17 @@ void choose_groups(Schedule& schedule, const Problem& problem, const Tiling& til
     return;
   }
   const Index block = channel_block(problem.layout);
-  schedule.group_channels = std::min(round_up(schedule.slab_channels, block), kMaxGroup * block);
-  while (schedule.group_channels > block &&
-         divide_up(schedule.slab_channels, schedule.group_channels) * tiling.chunks < sharers) {
-    schedule.group_channels = round_up(divide_up(schedule.group_channels, 2), block);
+  const auto units = [&](Index group, Index parts) { return divide_up(schedule.slab_channels, group) * parts; };
+  const auto half = [&](Index group) { return round_up(divide_up(group, 2), block); };
+  Index group = std::min(round_up(schedule.slab_channels, block), kMaxGroup * block);
+  while (group > block && units(group, tiling.chunks) < sharers) group = half(group);
+  schedule.group_channels = group;
+  // Rather few channels in a piece than parts of planes; a shorter last group would leave a thread with less to do.
+  while (group > block && (units(group, tiling.tiles) < units_for(sharers) ||
+                           (group < schedule.group_channels && schedule.slab_channels % group != 0))) {
+    group = half(group);
   }
-  schedule.apply_group_channels = schedule.group_channels;
+  schedule.apply_group_channels = group;
 }
 
 // As many tiles as make long streams while each thread still has some pieces.
@@ -231,7 +239,7 @@ Schedule make_schedule(const Problem& problem, const Tiling& tiling, const Cache
   choose_groups(schedule, problem, tiling, sharers);
   const Index groups = divide_up(schedule.slab_channels, schedule.apply_group_channels);
   const Index units = std::max<Index>(1, groups * tiling.tiles);
-  schedule.pieces_per_tile = sharers == 1 ? 1 : std::clamp<Index>(divide_up(4 * sharers, units), 1, 64);
+  schedule.pieces_per_tile = std::clamp<Index>(divide_up(units_for(sharers), units), 1, 64);
   schedule.tiles_per_piece = tiles_per_piece(problem, tiling, traffic, groups, sharers);
   return schedule;
 }

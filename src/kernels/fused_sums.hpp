@@ -8,6 +8,7 @@
 #include "kernels/column_sums.hpp"
 #include "kernels/fused_sum_streams.hpp"
 #include "kernels/row_sums.hpp"
+#include "kernels/small_planes.hpp"
 #include "kernels/wide_reductions.hpp"
 
 namespace xbn::kernels {
@@ -95,7 +96,7 @@ class FusedAccumulation {
   // From a block's lanes to its channels.
   void gather(const double* lanes, Index block, double* sums) const {
     if (extent_.shape == Shape::planes) {
-      sums[0] = sum_of_positions(lanes, kLanes);
+      sums[0] = sum_of_positions<A>(lanes, kLanes);
       return;
     }
     for (Index c = 0; c < channels_of(extent_, block); ++c) {
@@ -103,28 +104,12 @@ class FusedAccumulation {
     }
   }
 
-  // By lanes, and these by halves.
-  static double sum_of_positions(const double* positions, Index length) {
-    double part[kLanes] = {};
-    Index first = 0;
-    for (; first + kLanes <= length; first += kLanes) {
-      for (Index i = 0; i < kLanes; ++i) part[i] += positions[first + i];
-    }
-    for (Index i = 0; first + i < length; ++i) part[i] += positions[first + i];
-    for (Index half = kLanes / 2; half > 0; half /= 2) {
-      for (Index i = 0; i < half; ++i) part[i] += part[i + half];
-    }
-    return part[0];
-  }
-
   // In double, sums of positions would not keep their digits.
   bool has_small_planes() const {
     return std::is_same_v<Real, float> && extent_.shape == Shape::planes && extent_.lengths == nullptr &&
-           extent_.positions < kSmallPlane && extent_.images >= kBlockRows && streams_.direct();
+           summed_by_positions(extent_.positions, extent_.images) && streams_.direct();
   }
 
-  // Small planes of many images: a plane is a row, and each position of it has a sum of its own down the images, so
-  // that neither tails nor the ends of blocks show. Planes that lie side by side make one row.
   void add_all_positions() {
     const Index length = extent_.positions;
     bool side_by_side = planes_adjoin(extent_, streams_);
@@ -138,10 +123,8 @@ class FusedAccumulation {
 
   void add_band(Index first, Index planes, Index planes_of_row) {
     const Index length = extent_.positions;
-    alignas(64) Real centers[kMaxLanes];
-    for (Index c = 0; c < planes; ++c) {
-      for (Index i = 0; i < length; ++i) centers[c * length + i] = center_ != nullptr ? center_[first + c] : Real{0};
-    }
+    alignas(64) Real centers[kMaxLanes + kLanes];
+    spread_over_positions<A>(center_ != nullptr ? center_ + first : nullptr, planes, length, centers);
     alignas(64) double sums[kSums][kSumsPitch];
     for (double* of_sum : sums) {
       for (Index i = 0; i < planes * length + kLanes; ++i) of_sum[i] = 0;
@@ -156,7 +139,7 @@ class FusedAccumulation {
       });
     }
     for (int s = 0; s < kSums; ++s) {
-      for (Index c = 0; c < planes; ++c) out_[s][first + c] = sum_of_positions(sums[s] + c * length, length);
+      for (Index c = 0; c < planes; ++c) out_[s][first + c] = sum_of_positions<A>(sums[s] + c * length, length);
     }
   }
 

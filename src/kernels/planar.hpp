@@ -7,6 +7,7 @@
 #include "kernels/column_sums.hpp"
 #include "kernels/planar_apply.hpp"
 #include "kernels/row_sums.hpp"
+#include "kernels/small_planes.hpp"
 #include "kernels/statistics.hpp"
 
 namespace xbn::kernels {
@@ -152,9 +153,7 @@ struct Planar {
     for (Index c = 0; c < kMaxGroup; ++c) pivot[c] = sample[0][c] * (1.0F / kLanes);
   }
 
-  static bool by_positions(const PlanarExtent& extent) {
-    return extent.length < kSmallPlane && extent.planes >= kBlockRows;
-  }
+  static bool by_positions(const PlanarExtent& extent) { return summed_by_positions(extent.length, extent.planes); }
 
   // The sums of each channel of the tile.
   template <class Reduction, class Companion>
@@ -189,8 +188,6 @@ struct Planar {
     for (int i = 0; i < Reduction::kSums; ++i) reduce_lanes(extent.channels, lanes[i], sums.sum[i]);
   }
 
-  // Small planes of many images: a plane is a row, and each position of it has a sum of its own down the images, so
-  // that neither tails nor the ends of blocks show. Planes that lie side by side make one row.
   template <class Reduction, class Companion>
   static void accumulate_positions(const Sources<Reduction::kSources>& sources, const PlanarExtent& extent,
                                    const float* center, const Sums<Reduction::kSums>& sums, Companion& companion) {
@@ -209,10 +206,8 @@ struct Planar {
                        Index channels, const float* center, const Sums<Reduction::kSums>& sums) {
     bool side_by_side = true;
     for (const PlanarSource& source : sources.of) side_by_side = side_by_side && source.channel_pitch == extent.length;
-    alignas(64) float centers[kMaxLanes];
-    for (Index c = 0; c < channels; ++c) {
-      for (Index i = 0; i < extent.length; ++i) centers[c * extent.length + i] = center[c];
-    }
+    alignas(64) float centers[kMaxLanes + kLanes];
+    spread_over_positions<A>(center, channels, extent.length, centers);
     const Index lanes = channels * extent.length;
     alignas(64) double positions[Reduction::kSums][kSumsPitch];
     for (double* of_sum : positions) {
@@ -232,43 +227,13 @@ struct Planar {
     }
     for (int i = 0; i < Reduction::kSums; ++i) {
       for (Index c = 0; c < channels; ++c) {
-        sums.sum[i][c] = reduce_positions(positions[i] + c * extent.length, extent.length);
+        sums.sum[i][c] = sum_of_positions<A>(positions[i] + c * extent.length, extent.length);
       }
     }
-  }
-
-  static double reduce_positions(const double* positions, Index length) {
-    double lanes[kLanes] = {};
-    Index i = 0;
-    for (; i + kLanes <= length; i += kLanes) {
-      for (Index lane = 0; lane < kLanes; ++lane) lanes[lane] += positions[i + lane];
-    }
-    for (Index lane = 0; i + lane < length; ++lane) lanes[lane] += positions[i + lane];
-    double sum = 0;
-    reduce_lanes(1, lanes, &sum);
-    return sum;
   }
 
   static void reduce_lanes(Index channels, const double* lanes, double* sum) {
-    for (Index c = 0; c < channels; ++c) sum[c] = sum_of(DoubleLanes<A>::load(lanes + c * kLanes));
-  }
-
-  // By halves, whatever the registers' width.
-  template <class Wide>
-  static double sum_of(const Wide& wide) {
-    if constexpr (requires { wide.low; }) {
-      return sum_of(wide.low + wide.high);
-    } else {
-      constexpr Index kCount = static_cast<Index>(Wide::Batch::size);
-      alignas(64) double lane[kCount];
-      wide.store(lane);
-#pragma GCC unroll 3
-      for (Index half = kCount / 2; half > 0; half /= 2) {
-#pragma GCC unroll 4
-        for (Index i = 0; i < half; ++i) lane[i] += lane[i + half];
-      }
-      return lane[0];
-    }
+    for (Index c = 0; c < channels; ++c) sum[c] = sum_of_lanes(DoubleLanes<A>::load(lanes + c * kLanes));
   }
 
   // Calls add(lane, n, i) for every element of a channel, lanes in turn.
