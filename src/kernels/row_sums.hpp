@@ -35,6 +35,26 @@ class Lookahead {
   Index lane_ = 0;
 };
 
+// Touches lanes some rows ahead of those that are being added, all the way down. Some processors' prefetchers follow
+// such a walk by themselves.
+template <int kSources, class Stored>
+struct AheadOfLanes {
+  static constexpr Index kRowsAhead = 4;
+  static constexpr Index kStep = kLanes * sizeof(Stored) > 64 ? 64 / sizeof(Stored) : kLanes;
+
+  Rows<kSources, Stored> rows;
+
+  AheadOfLanes(const Rows<kSources, Stored>& from, Index lane) : rows(shifted(from, kRowsAhead, lane)) {}
+
+  template <int kLines>
+  void step() {
+    for (int i = 0; i < kSources; ++i) {
+      for (Index lane = 0; lane < kLines * kLanes; lane += kStep) prefetch(rows.data[i] + lane);
+      rows.data[i] += rows.stride[i];
+    }
+  }
+};
+
 // How rows go into blocks: as they follow each other, or by turns, so that a block's rows lie far apart and each is the
 // head of a stream through memory that the blocks after it follow.
 enum class RowOrder { consecutive, by_turns };
@@ -89,20 +109,17 @@ template <class A, class Reduction, int kStreamCount, class Add>
   }
 }
 
-// The nearer the order in which rows are read to that in which they lie, the better for memory; the more rows at once,
-// the less often their sums are loaded and stored, which costs most where registers are narrow. Rows that are ahead of
-// long ones would drive each other out of the first cache.
+// From memory. The nearer the order in which rows are read to that in which they lie, the better; the more rows at
+// once, the less often their sums are loaded and stored, which costs most where registers are narrow. Rows that are
+// ahead of long ones would drive each other out of the first cache.
 template <class A, class Reduction>
-inline Index rows_at_once(Index lanes, Reach reach) {
-  constexpr Index kLongRow = 1024;
-  constexpr Index kLongRowOfMemory = std::is_same_v<A, Avx512> ? 512 : kLongRow;
-  if (Reduction::kParityMatters) return Reduction::kRowsAtOnce;
-  const bool few = lanes >= (reach == Reach::memory ? kLongRowOfMemory : kLongRow);
-  return few ? 2 : Reduction::kRowsAtOnce;
+inline Index rows_at_once(Index lanes) {
+  constexpr Index kLongRow = std::is_same_v<A, Avx512> ? 512 : 1024;
+  return Reduction::kParityMatters || lanes < kLongRow ? Reduction::kRowsAtOnce : 2;
 }
 
-// Adds `count` rows of `lanes` lanes; center and sums have a place for each, and sums up to a multiple of 16. In the
-// core's own cache a lane's rows are taken all at once.
+// Adds `count` rows of `lanes` lanes; center and sums have a place for each, and sums up to a multiple of 16. Within
+// the caches a lane's rows are taken all at once, if that changes no bit.
 template <class A, class Reduction>
 [[gnu::flatten, gnu::noinline]] inline void add_rows(const RowsOf<Reduction>& rows, Index count, Index lanes,
                                                      const typename Reduction::Real* center,
@@ -111,15 +128,16 @@ template <class A, class Reduction>
   const RowOrder order = order_for<Reduction>(wanted);
   NoLookahead nothing;
   if constexpr (!Reduction::kParityMatters) {
-    if (reach == Reach::own_cache) {
+    if (reach != Reach::memory) {
       add_lanes<A, Reduction, 2>(
           lanes, center, sums, [&](auto& streams, Index lane, Index lanes_of_all) __attribute__((always_inline)) {
-            take_in<Reduction>(streams, shifted(rows, 0, lane), count, lanes_of_all, step, nothing);
+            AheadOfLanes<Reduction::kSources, typename Reduction::Stored> ahead(rows, lane);
+            take_in<Reduction>(streams, shifted(rows, 0, lane), count, lanes_of_all, step, ahead);
           });
       return;
     }
   }
-  const Index at_once = rows_at_once<A, Reduction>(lanes, reach);
+  const Index at_once = rows_at_once<A, Reduction>(lanes);
   const Blocks blocks = blocks_of_rows<Reduction>(count, order, at_once);
   const auto add = [&](auto& ahead) __attribute__((always_inline)) {
     for (Index block = 0; block < blocks.count; ++block) {
