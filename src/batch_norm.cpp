@@ -208,9 +208,9 @@ void BatchNorm::finalise(const FinaliseArgs& args) const {
   const Implementation& of = *implementation_;
   internal::validate(of.problem, args);
   of.machine.kernels.finalise_forward(
-      of.problem.channels,
-      {args.moments->count, args.moments->mean, args.moments->m2, args.gamma, args.beta, of.problem.epsilon,
-       of.problem.epsilon_placement, args.mean, args.variance, args.scale, args.shift, args.running});
+      of.problem.channels, {static_cast<double>(args.moments->count), args.moments->mean, args.moments->m2, args.gamma,
+                            args.beta, of.problem.epsilon, of.problem.epsilon_placement, args.mean, args.variance,
+                            args.scale, args.shift, args.running});
 }
 
 void BatchNorm::gradient_sums(const GradientSumsArgs& args) const {
@@ -250,9 +250,9 @@ void BatchNorm::finalise(const FinaliseGradientArgs& args) const {
     return;
   }
   of.machine.kernels.finalise_backward(
-      of.problem.channels,
-      {args.sums->count, args.statistics, args.sums->dy, args.sums->dy_x, args.sums->x, args.gamma, args.variance,
-       of.problem.epsilon, of.problem.epsilon_placement, args.dgamma, args.dbeta, args.a, args.b, args.c});
+      of.problem.channels, {static_cast<double>(args.sums->count), args.statistics, args.sums->dy, args.sums->dy_x,
+                            args.sums->x, args.gamma, args.variance, of.problem.epsilon, of.problem.epsilon_placement,
+                            args.dgamma, args.dbeta, args.a, args.b, args.c});
 }
 
 void BatchNorm::gradient_apply(const GradientApply& args) const {

@@ -81,10 +81,10 @@ void Driver::forward_training(const ForwardTraining& args, const TensorIn& x, co
             [&](ChannelRange slab) {
               const Index c = slab.first;
               machine_.kernels.finalise_forward(
-                  slab.count,
-                  {problem_.batch * problem_.spatial, scratch.moments.mean + c, scratch.moments.m2 + c,
-                   at(args.gamma, c), at(args.beta, c), problem_.epsilon, problem_.epsilon_placement, args.mean + c,
-                   args.variance + c, scratch.scale + c, scratch.shift + c, at(args.running, c)});
+                  slab.count, {static_cast<double>(problem_.batch * problem_.spatial), scratch.moments.mean + c,
+                               scratch.moments.m2 + c, at(args.gamma, c), at(args.beta, c), problem_.epsilon,
+                               problem_.epsilon_placement, args.mean + c, args.variance + c, scratch.scale + c,
+                               scratch.shift + c, at(args.running, c)});
             },
             [&](ChannelRange slab) { passes.for_each_piece_backwards(slab, apply); },
             [&](ChannelRange now, ChannelRange next) {
@@ -132,8 +132,8 @@ void Driver::backward(const Backward& args, const TensorIn& x, const TensorIn& d
               const GradientSumsOut of_slab = at(totals, c);
               machine_.kernels.finalise_backward(
                   slab.count,
-                  {problem_.batch * problem_.spatial, args.statistics, of_slab.dy, of_slab.dy_x, of_slab.x,
-                   at(args.gamma, c), args.variance + c, problem_.epsilon, problem_.epsilon_placement,
+                  {static_cast<double>(problem_.batch * problem_.spatial), args.statistics, of_slab.dy, of_slab.dy_x,
+                   of_slab.x, at(args.gamma, c), args.variance + c, problem_.epsilon, problem_.epsilon_placement,
                    at(args.dgamma, c), at(args.dbeta, c), at(wants_dx ? scratch.a : nullptr, c),
                    at(wants_dx && batch ? scratch.b : nullptr, c), at(wants_dx && batch ? scratch.c : nullptr, c)});
             },

@@ -83,13 +83,12 @@ inline Pack<A, Real, kLanes> lanes_of(const FusedExtent& extent, Index block, co
   if (values == nullptr) return Vector::all(0);
   const Real* const from = values + first_channel(extent, block);
   if (extent.shape == Shape::planes) return Vector::all(*from);
-  const Index channels = channels_of(extent, block);
-  alignas(64) Real lanes[kLanes];
-  for (Index lane = 0; lane < kLanes; ++lane) {
-    const Index channel = lane % extent.width;
-    lanes[lane] = channel < channels ? from[channel] : Real{0};
-  }
-  return Vector::load(lanes);
+  const Vector channels = Vector::load_first(from, channels_of(extent, block));
+  if (extent.width >= kLanes) return channels;
+  alignas(64) Real twice[kLanes];
+  channels.store_first(twice, kLanes / 2);
+  channels.store_first(twice + kLanes / 2, kLanes / 2);
+  return Vector::load(twice);
 }
 
 // Whether a block's positions are one run in every tensor.

@@ -1,9 +1,10 @@
 #pragma once
 
-// What is computed once a channel of fused problems: as statistics.hpp does it, for counts that may be weights, in
-// double for f32 and in two doubles for f64.
+// What is computed once a channel of fused problems: in double for f32, as statistics.hpp does it, and in two doubles
+// for f64.
 
 #include "kernels/double_double.hpp"
+#include "kernels/statistics.hpp"
 
 namespace xbn::kernels {
 namespace {
@@ -11,6 +12,7 @@ namespace {
 template <class Real>
 struct FusedStatistics {
   using W = Wide<Real>;
+  static constexpr bool kAsPlain = std::is_same_v<Real, float>;
 
   static W wide(double value) { return as_wide<W>(value); }
   static Real narrow(const W& value) { return static_cast<Real>(nearest(value)); }
@@ -62,6 +64,11 @@ struct FusedStatistics {
   }
 
   static void finalise_forward(Index channels, const WideForwardFinalise<Real>& args) {
+    if constexpr (kAsPlain) {
+      return kernels::finalise_forward(
+          channels, {args.count, args.moments.mean, args.moments.m2, args.gamma, args.beta, args.epsilon,
+                     args.placement, args.mean, args.variance, args.scale, args.shift, args.running});
+    }
     for (Index c = 0; c < channels; ++c) {
       const W& mean = args.moments.mean[c];
       const W variance = args.moments.m2[c] / wide(args.count);
@@ -76,6 +83,10 @@ struct FusedStatistics {
   }
 
   static void finalise_given(Index channels, const WideGivenFinalise<Real>& args) {
+    if constexpr (kAsPlain) {
+      return kernels::finalise_given(
+          channels, {args.variance, args.gamma, args.beta, args.epsilon, args.placement, args.scale, args.shift});
+    }
     for (Index c = 0; c < channels; ++c) {
       const W deviation = reciprocal_deviation(as_wide<W>(args.variance[c]), args.epsilon, args.placement);
       args.scale[c] = narrow(at_or(args.gamma, c, 1) * deviation);
@@ -86,6 +97,13 @@ struct FusedStatistics {
   // See finalise_backward in statistics.hpp for the formulas. Sums about beta of z = gamma * xhat + beta become those
   // of x about its mean: x - mean = (z - beta) * s / gamma, with s the deviation.
   static void finalise_backward(Index channels, const WideBackwardFinalise<Real>& args) {
+    if constexpr (kAsPlain) {
+      if (!args.x_per_gamma) {
+        return kernels::finalise_backward(
+            channels, {args.count, args.statistics, args.sums.dz, args.sums.dz_x, args.sums.x, args.gamma,
+                       args.variance, args.epsilon, args.placement, args.dgamma, args.dbeta, args.a, args.b, args.c});
+      }
+    }
     const bool batch = args.statistics == Statistics::batch;
     const W count = wide(args.count > 0 ? args.count : 1);
     for (Index c = 0; c < channels; ++c) {

@@ -151,7 +151,7 @@ using PlanarGradientApplyTile = GradientApplyTile<PlanarSource, PlanarDestinatio
 using BlocksGradientApplyTile = GradientApplyTile<BlocksSource, BlocksDestination, BlocksExtent>;
 
 struct ForwardFinalise {
-  Index count;
+  double count;
   const double* mean;
   const double* m2;
   const float* gamma;
@@ -176,7 +176,7 @@ struct GivenFinalise {
 };
 
 struct BackwardFinalise {
-  Index count;
+  double count;
   Statistics statistics;
   const double* dy;
   const double* dy_x;

@@ -66,7 +66,7 @@ inline void update_running(Index channels, const ForwardFinalise& args) {
   }
   const bool unbiased = update.estimate == VarianceEstimate::unbiased;
   if (unbiased && args.count == 1) return;
-  const auto divisor = static_cast<double>(unbiased ? args.count - 1 : args.count);
+  const double divisor = unbiased ? args.count - 1 : args.count;
   for (Index c = 0; c < channels; ++c) {
     const auto old = static_cast<double>(args.running.variance[c]);
     args.running.variance[c] = static_cast<float>((1 - weight) * old + weight * (args.m2[c] / divisor));
@@ -74,7 +74,7 @@ inline void update_running(Index channels, const ForwardFinalise& args) {
 }
 
 inline void finalise_forward(Index channels, const ForwardFinalise& args) {
-  const auto count = static_cast<double>(args.count);
+  const double count = args.count;
   if (args.mean_out != nullptr) {
     for (Index c = 0; c < channels; ++c) args.mean_out[c] = static_cast<float>(args.mean[c]);
   }
@@ -144,7 +144,7 @@ inline void store(const SixteenChannels& from, float* values, Index first, Index
 [[gnu::flatten]] inline void finalise_backward(Index channels, const BackwardFinalise& args) {
   const bool batch = args.statistics == Statistics::batch;
   const bool inside = args.placement == EpsilonPlacement::inside_root;
-  const auto count = static_cast<double>(args.count == 0 ? 1 : args.count);
+  const double count = args.count > 0 ? args.count : 1;
   for (Index first = 0; first < channels; first += kLanes) {
     const Index n = channels - first < kLanes ? channels - first : kLanes;
     const SixteenChannels variance = load(args.variance, first, n, 1);
