@@ -115,7 +115,11 @@ template <class A, class Reduction, int kStreamCount, class Add>
 template <class A, class Reduction>
 inline Index rows_at_once(Index lanes) {
   constexpr Index kLongRow = std::is_same_v<A, Avx512> ? 512 : 1024;
-  return Reduction::kParityMatters || lanes < kLongRow ? Reduction::kRowsAtOnce : 2;
+  constexpr Index kElements = 2048;
+  if (Reduction::kParityMatters) return Reduction::kRowsAtOnce;
+  if (lanes >= kLongRow) return 2;
+  const Index rows = kElements / lanes;
+  return rows > Reduction::kRowsAtOnce ? rows : Reduction::kRowsAtOnce;
 }
 
 // Adds `count` rows of `lanes` lanes; center and sums have a place for each, and sums up to a multiple of 16. Within
