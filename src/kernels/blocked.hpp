@@ -300,8 +300,8 @@ struct Blocked {
           rows.data[i] = plane_of(sources.of[i], 0, first + b);
           rows.stride[i] = sources.of[i].image_pitch;
         }
-        add_rows<A, Reduction>(rows, extent.images, lanes, centers + b * plane, places_from(b), RowOrder::by_turns,
-                               extent.reach);
+        add_rows<A, Reduction>(rows, extent.images, lanes, centers + b * plane, places_from(b),
+                               RowOrder::by_turns_of_images, extent.reach);
       } else {
         for (Index of = b; of < b + together; ++of) {
           add_packed_places<Reduction>(sources, extent, first + of, centers + of * plane, places_from(of));

@@ -26,24 +26,6 @@ struct Alone {
   void work(Index) {}
 };
 
-// Touches what lies a page ahead of consecutive rows, and lets the companion work.
-template <class Beside, int kSources, class Stored>
-struct PageAhead {
-  static constexpr Index kAhead = 4096 / sizeof(Stored);
-
-  Beside& beside;
-  Rows<kSources, Stored> rows;
-
-  template <int kLines>
-  void step() {
-    beside.template step<kLines>();
-    for (int i = 0; i < kSources; ++i) {
-      prefetch(rows.data[i] + kAhead);
-      rows.data[i] += rows.stride[i];
-    }
-  }
-};
-
 template <class A, class Reduction, bool kLooksAhead, class Beside>
 [[gnu::always_inline]] inline void add_block_of_column(const RowsOf<Reduction>& rows, Index count, Index tail,
                                                        const typename Reduction::Real* center,

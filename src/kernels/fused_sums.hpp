@@ -135,7 +135,7 @@ class FusedAccumulation {
       move_to(streams_, 0, first + c, 0);
       streams_.template with_images<Reduction>([&]<class Direct>(Direct, const auto& rows) {
         add_rows<A, Direct>(rows, extent_.images, planes_of_row * length, centers + c * length, of_row,
-                            RowOrder::by_turns, extent_.reach);
+                            RowOrder::by_turns_of_images, extent_.reach);
       });
     }
     for (int s = 0; s < kSums; ++s) {

@@ -223,7 +223,7 @@ struct Planar {
       Sums<Reduction::kSums> of_row;
       for (int i = 0; i < Reduction::kSums; ++i) of_row.sum[i] = positions[i] + c * extent.length;
       add_rows<A, Reduction>(rows, extent.planes, row_planes * extent.length, centers + c * extent.length, of_row,
-                             RowOrder::by_turns, extent.reach);
+                             RowOrder::by_turns_of_images, extent.reach);
     }
     for (int i = 0; i < Reduction::kSums; ++i) {
       for (Index c = 0; c < channels; ++c) {

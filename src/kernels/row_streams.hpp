@@ -29,6 +29,32 @@ struct NoLookahead {
   void step() {}
 };
 
+// Touches what lies a page behind each of some rows, and lets another go along.
+template <class Beside, int kSources, class Stored>
+struct PageAhead {
+  static constexpr Index kAhead = 4096 / sizeof(Stored);
+
+  Beside& beside;
+  Rows<kSources, Stored> rows;
+
+  template <int kLines>
+  void step() {
+    beside.template step<kLines>();
+    for (int i = 0; i < kSources; ++i) {
+      for (Index line = 0; line < kLines; ++line) prefetch(rows.data[i] + kAhead + line * kLanes);
+      rows.data[i] += rows.stride[i];
+    }
+  }
+};
+
+// Beside what whole blocks of moments are added without a loop over their rows.
+template <class Beside>
+inline constexpr bool kIsLight = false;
+template <>
+inline constexpr bool kIsLight<NoLookahead> = true;
+template <int kSources, class Stored>
+inline constexpr bool kIsLight<PageAhead<NoLookahead, kSources, Stored>> = true;
+
 // What rows are taken about, as a block wants it: once and for all its rows, which no compiler sees to.
 template <class Center, class A, class Real>
 inline Center center_of(const Pack<A, Real, kLanes>& center) {
@@ -121,7 +147,7 @@ template <class Reduction, class Streams, class Beside>
                                            const StreamStep& step, Beside& beside) {
   constexpr Index kWhole = Reduction::kRowsAtOnce;
   static_assert(kWhole % 2 == 0);
-  if (std::is_same_v<Beside, NoLookahead> && Reduction::kParityMatters && count == kWhole) {
+  if (kIsLight<Beside> && Reduction::kParityMatters && count == kWhole) {
 #pragma GCC unroll 8
     for (Index row = 0; row < kWhole; row += 2) {
       take_in_row<Reduction>(streams, rows, row, lanes, step, beside, Even{});

@@ -56,8 +56,9 @@ struct AheadOfLanes {
 };
 
 // How rows go into blocks: as they follow each other, or by turns, so that a block's rows lie far apart and each is the
-// head of a stream through memory that the blocks after it follow.
-enum class RowOrder { consecutive, by_turns };
+// head of a stream through memory that the blocks after it follow. Rows of images of their own are followed by the rows
+// that are summed after them.
+enum class RowOrder { consecutive, by_turns, by_turns_of_images };
 
 struct Blocks {
   Index count;
@@ -67,10 +68,10 @@ struct Blocks {
 
   Index rows(Index block) const { return least + (block < longer ? 1 : 0); }
   Index first(Index block) const {
-    return order == RowOrder::by_turns ? block : block * least + (block < longer ? block : longer);
+    return order == RowOrder::consecutive ? block * least + (block < longer ? block : longer) : block;
   }
   // From one of its rows to the next.
-  Index distance() const { return order == RowOrder::by_turns ? count : 1; }
+  Index distance() const { return order == RowOrder::consecutive ? 1 : count; }
 };
 
 // Sums in double go on from block to block: theirs are rows as they follow each other.
@@ -143,21 +144,26 @@ template <class A, class Reduction>
   }
   const Index at_once = rows_at_once<A, Reduction>(lanes);
   const Blocks blocks = blocks_of_rows<Reduction>(count, order, at_once);
-  const auto add = [&](auto& ahead) __attribute__((always_inline)) {
+  const auto add = [&](const auto& ahead_of) __attribute__((always_inline)) {
     for (Index block = 0; block < blocks.count; ++block) {
       const RowsOf<Reduction> of_block = every(blocks.distance(), shifted(rows, blocks.first(block), 0));
       const Index rows_of_block = blocks.rows(block);
       add_lanes<A, Reduction, kStreams<A, Reduction>>(
           lanes, center, sums, [&](auto& streams, Index lane, Index lanes_of_all) __attribute__((always_inline)) {
-            take_in<Reduction>(streams, shifted(of_block, 0, lane), rows_of_block, lanes_of_all, step, ahead);
+            const RowsOf<Reduction> of_lanes = shifted(of_block, 0, lane);
+            auto&& ahead = ahead_of(of_lanes);
+            take_in<Reduction>(streams, of_lanes, rows_of_block, lanes_of_all, step, ahead);
           });
     }
   };
   if (order == RowOrder::consecutive && reach != Reach::own_cache) {
     Lookahead<Reduction::kSources, typename Reduction::Stored> ahead(rows, lanes, at_once);
-    add(ahead);
+    add([&](const auto&) -> auto& { return ahead; });
+  } else if (order == RowOrder::by_turns_of_images && reach == Reach::memory) {
+    using Ahead = PageAhead<NoLookahead, Reduction::kSources, typename Reduction::Stored>;
+    add([&](const RowsOf<Reduction>& of_lanes) { return Ahead{nothing, of_lanes}; });
   } else {
-    add(nothing);
+    add([&](const auto&) -> auto& { return nothing; });
   }
 }
 
