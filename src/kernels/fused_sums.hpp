@@ -272,18 +272,9 @@ class FusedAccumulation {
     const Index lanes = extent_.channels * fold;
     alignas(64) Real centers[kMaxLanes];
     alignas(64) double sums[kSums][kSumsPitch];
-    const Index vectors = (lanes + kLanes - 1) / kLanes;
-    for (Index i = 0; i < vectors * kLanes; ++i) centers[i] = 0;
-    if (center_ != nullptr) {
-      for (Index first = 0; first < lanes; first += extent_.channels) {
-        for (Index c = 0; c < extent_.channels; ++c) centers[first + c] = center_[c];
-      }
-    }
-    for (double* of_sum : sums) {
-      for (Index i = 0; i < vectors * kLanes; ++i) of_sum[i] = 0;
-    }
     Sums<kSums> all;
     for (int s = 0; s < kSums; ++s) all.sum[s] = sums[s];
+    begin_rows(center_, extent_.channels, lanes, centers, all);
     const Index whole = count / fold;
     const RowOrder order = extent_.narrow ? RowOrder::consecutive : RowOrder::by_turns;
     if (streams_.direct() && fold == 1 && extent_.images == 1 && extent_.lengths == nullptr) {

@@ -96,7 +96,6 @@ struct Interleaved {
 
   static RowOrder order(const RowsExtent& extent) { return extent.narrow ? RowOrder::consecutive : RowOrder::by_turns; }
 
-  static Index round_up(Index value) { return (value + kLanes - 1) / kLanes * kLanes; }
   static Index smaller(Index a, Index b) { return a < b ? a : b; }
 
   static void find_pivots(const RowsSource& x, const RowsExtent& extent, float* pivot) {
@@ -133,15 +132,7 @@ struct Interleaved {
                          const Sums<Reduction::kSums>& sums) {
     const Index lanes = extent.channels * extent.fold;
     alignas(64) float centers[kMaxLanes];
-    for (Index i = 0; i < round_up(lanes); ++i) centers[i] = 0;
-    if (center != nullptr) {
-      for (Index first = 0; first < lanes; first += extent.channels) {
-        for (Index c = 0; c < extent.channels; ++c) centers[first + c] = center[c];
-      }
-    }
-    for (double* sum : sums.sum) {
-      for (Index i = 0; i < round_up(lanes); ++i) sum[i] = 0;
-    }
+    begin_rows(center, extent.channels, lanes, centers, sums);
     bool evenly = true;
     for (const RowsSource& source : sources.of) {
       evenly = evenly && lanes_consecutive(source, extent) && even_rows(source, extent.first) >= extent.count;

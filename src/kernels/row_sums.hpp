@@ -87,6 +87,22 @@ inline Blocks blocks_of_rows(Index rows, RowOrder wanted, Index at_once = Reduct
   return count == 0 ? Blocks{0, 0, 0, order} : Blocks{count, rows / count, rows % count, order};
 }
 
+// Before the rows of a tile: sums of 0, and to each lane what it is taken about, `lanes` / `channels` times the
+// channels'; 0 where there is no center, and behind the lanes up to a multiple of 16.
+template <class Real, int kSums>
+inline void begin_rows(const Real* center, Index channels, Index lanes, Real* centers, const Sums<kSums>& sums) {
+  const Index whole = (lanes + kLanes - 1) / kLanes * kLanes;
+  for (Index i = 0; i < whole; ++i) centers[i] = 0;
+  if (center != nullptr) {
+    for (Index first = 0; first < lanes; first += channels) {
+      for (Index c = 0; c < channels; ++c) centers[first + c] = center[c];
+    }
+  }
+  for (double* sum : sums.sum) {
+    for (Index i = 0; i < whole; ++i) sum[i] = 0;
+  }
+}
+
 // Calls add(streams, lane, lanes) for the sums of all lanes in turn, from `lane` on.
 template <class A, class Reduction, int kStreamCount, class Add>
 [[gnu::always_inline]] inline void add_lanes(Index lanes, const typename Reduction::Real* center,
