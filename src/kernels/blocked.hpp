@@ -273,7 +273,7 @@ struct Blocked {
       side_by_side = side_by_side && source.block_pitch == plane;
     }
     alignas(64) float centers[kMaxLanes];
-    alignas(64) double places[Reduction::kSums][kMaxLanes + kLanes];
+    alignas(64) double places[Reduction::kSums][kSumsPitch];
     for (Index b = 0; b < count; ++b) {
       const Index channels = channels_of(extent, first + b);
       for (Index c = 0; c < extent.block; ++c) {

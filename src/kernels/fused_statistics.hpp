@@ -65,32 +65,34 @@ struct FusedStatistics {
 
   static void finalise_forward(Index channels, const WideForwardFinalise<Real>& args) {
     if constexpr (kAsPlain) {
-      return kernels::finalise_forward(
-          channels, {args.count, args.moments.mean, args.moments.m2, args.gamma, args.beta, args.epsilon,
-                     args.placement, args.mean, args.variance, args.scale, args.shift, args.running});
+      kernels::finalise_forward(channels,
+                                {args.count, args.moments.mean, args.moments.m2, args.gamma, args.beta, args.epsilon,
+                                 args.placement, args.mean, args.variance, args.scale, args.shift, args.running});
+    } else {
+      for (Index c = 0; c < channels; ++c) {
+        const W& mean = args.moments.mean[c];
+        const W variance = args.moments.m2[c] / wide(args.count);
+        const W scale = at_or(args.gamma, c, 1) * reciprocal_deviation(variance, args.epsilon, args.placement);
+        const Real rounded = narrow(mean);
+        args.mean[c] = rounded;
+        args.variance[c] = narrow(variance);
+        args.scale[c] = narrow(scale);
+        args.shift[c] = narrow(at_or(args.beta, c, 0) - (mean - as_wide<W>(rounded)) * scale);
+      }
+      if (args.running.mean != nullptr) update_running(channels, args);
     }
-    for (Index c = 0; c < channels; ++c) {
-      const W& mean = args.moments.mean[c];
-      const W variance = args.moments.m2[c] / wide(args.count);
-      const W scale = at_or(args.gamma, c, 1) * reciprocal_deviation(variance, args.epsilon, args.placement);
-      const Real rounded = narrow(mean);
-      args.mean[c] = rounded;
-      args.variance[c] = narrow(variance);
-      args.scale[c] = narrow(scale);
-      args.shift[c] = narrow(at_or(args.beta, c, 0) - (mean - as_wide<W>(rounded)) * scale);
-    }
-    if (args.running.mean != nullptr) update_running(channels, args);
   }
 
   static void finalise_given(Index channels, const WideGivenFinalise<Real>& args) {
     if constexpr (kAsPlain) {
-      return kernels::finalise_given(
+      kernels::finalise_given(
           channels, {args.variance, args.gamma, args.beta, args.epsilon, args.placement, args.scale, args.shift});
-    }
-    for (Index c = 0; c < channels; ++c) {
-      const W deviation = reciprocal_deviation(as_wide<W>(args.variance[c]), args.epsilon, args.placement);
-      args.scale[c] = narrow(at_or(args.gamma, c, 1) * deviation);
-      args.shift[c] = args.beta != nullptr ? args.beta[c] : Real{0};
+    } else {
+      for (Index c = 0; c < channels; ++c) {
+        const W deviation = reciprocal_deviation(as_wide<W>(args.variance[c]), args.epsilon, args.placement);
+        args.scale[c] = narrow(at_or(args.gamma, c, 1) * deviation);
+        args.shift[c] = args.beta != nullptr ? args.beta[c] : Real{0};
+      }
     }
   }
 
