@@ -40,7 +40,7 @@ std::vector<Told> all_told(const Settings& settings) {
     told.push_back({"shared", size * mebibyte, {detected.private_bytes, size * mebibyte}});
   }
   for (const std::size_t size : settings.own) {
-    told.push_back({"private", size * kibibyte, {size * kibibyte, detected.shared_bytes}});
+    told.push_back({"private", size * kibibyte, {size * kibibyte, detected.shared_bytes, detected.likely_bytes}});
   }
   return told;
 }
@@ -51,8 +51,10 @@ std::string with_unit(std::size_t bytes) {
 
 void print_header(const std::vector<Told>& told) {
   const xbn::CacheSizes detected = xbn::detected_cache_sizes();
-  std::printf("Detected: private %s, shared %s. Times by that with the detected sizes; the plan is told of\n",
-              with_unit(detected.private_bytes).c_str(), with_unit(detected.shared_bytes).c_str());
+  std::printf(
+      "Detected: private %s, shared %s, likely %s. Times by that with the detected sizes; the plan is told of\n",
+      with_unit(detected.private_bytes).c_str(), with_unit(detected.shared_bytes).c_str(),
+      with_unit(detected.likely_bytes).c_str());
   std::printf("%-24s %-6s %-6s %10s", "problem", "dir", "tag", "us");
   const char* cache = "";
   for (const Told& one : told) {
@@ -90,6 +92,7 @@ void run(const Case& test_case, const std::vector<Told>& told, const Settings& s
                     {"bytes", told[i].bytes},
                     {"detected_private_bytes", xbn::detected_cache_sizes().private_bytes},
                     {"detected_shared_bytes", xbn::detected_cache_sizes().shared_bytes},
+                    {"detected_likely_bytes", xbn::detected_cache_sizes().likely_bytes},
                     {"detected_us", 1e6 * bench::median(times[0])},
                     {"ratio", ratio}});
   }

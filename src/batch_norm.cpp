@@ -29,7 +29,10 @@ const Problem& validated(const Problem& problem) {
 CacheSizes known_caches(CacheSizes caches) {
   const CacheSizes detected = detected_cache_sizes();
   if (caches.private_bytes == 0) caches.private_bytes = detected.private_bytes;
-  if (caches.shared_bytes == 0) caches.shared_bytes = detected.shared_bytes;
+  if (caches.shared_bytes == 0) {
+    caches.shared_bytes = detected.shared_bytes;
+    if (caches.likely_bytes == 0) caches.likely_bytes = detected.likely_bytes;
+  }
   return caches;
 }
 

@@ -39,7 +39,7 @@ FusedExtent FusedWalk::extent(ChannelRange group, const Piece& piece, const Inde
   extent.fold = tiling_.fold;
   extent.narrow = problem_.channels * tiling_.fold <= kNarrowRow;
   extent.reach = reach_of(problem_, caches_, element);
-  extent.first_position = at.offset;
+  extent.part = {at.offset, at.offset + at.length == problem_.spatial};
   if (lengths != nullptr) extent.lengths = lengths + at.first_plane;
   return extent;
 }

@@ -163,7 +163,7 @@ void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tili
   const Index threads = schedule.threads;
   const Index read_channel = std::max<Index>(1, channel_bytes(problem, traffic) * traffic.reads);
   // Where the cache does not hold two slabs, what goes along with the sums of the next would come from memory as well.
-  const Index in_cache = static_cast<Index>(caches.shared_bytes) * 3 / 4 / read_channel;
+  const Index in_cache = static_cast<Index>(std::max(caches.shared_bytes, caches.likely_bytes)) * 3 / 4 / read_channel;
   if (in_cache < 2 * least) schedule.overlapped = false;
   const Index one_channel = read_channel * (schedule.overlapped ? 2 : 1);
   const Index in_private = static_cast<Index>(caches.private_bytes) * 3 / 4 / one_channel;
@@ -247,7 +247,8 @@ Schedule make_schedule(const Problem& problem, const Tiling& tiling, const Cache
 kernels::Reach reach_of(const Problem& problem, const CacheSizes& caches, Index element) {
   const auto bytes = static_cast<std::size_t>(problem.batch * problem.channels * problem.spatial * element);
   if (bytes <= caches.private_bytes) return kernels::Reach::own_cache;
-  return bytes <= caches.shared_bytes / 2 ? kernels::Reach::shared_cache : kernels::Reach::memory;
+  if (bytes <= caches.shared_bytes / 2) return kernels::Reach::shared_cache;
+  return bytes <= caches.likely_bytes / 2 ? kernels::Reach::contended_cache : kernels::Reach::memory;
 }
 
 bool worth_streaming(const Problem& problem, const CacheSizes& caches, const Traffic& traffic) {

@@ -77,12 +77,16 @@ RowsDestination Walk::rows(const TensorOut& tensor, ChannelRange group) const {
   return rows_of<RowsDestination>(tensor, problem_, group.first);
 }
 
+PlanePart Walk::part_of(const PlanesTile& tile) const {
+  return {tile.offset, tile.offset + tile.length == problem_.spatial};
+}
+
 PlanarExtent Walk::planar_extent(ChannelRange group, const PlanesTile& tile, Reach reach) const {
-  return {tile.planes, group.count, tile.length, reach};
+  return {tile.planes, group.count, tile.length, reach, part_of(tile)};
 }
 
 BlocksExtent Walk::blocks_extent(ChannelRange group, const PlanesTile& tile, Reach reach) const {
-  return {tile.planes, group.count, tile.length, channel_block(problem_.layout), reach};
+  return {tile.planes, group.count, tile.length, channel_block(problem_.layout), reach, part_of(tile)};
 }
 
 BlocksSource Walk::blocks(const TensorIn& tensor, ChannelRange group, const PlanesTile& tile) const {

@@ -51,6 +51,7 @@ class Walk {
 
  private:
   PlanesTile planes_tile(const Piece& piece) const { return internal::planes_tile(problem_, tiling_, piece); }
+  kernels::PlanePart part_of(const PlanesTile& tile) const;
   kernels::PlanarSource planar(const TensorIn& tensor, ChannelRange group, const PlanesTile& tile) const;
   kernels::PlanarDestination planar(const TensorOut& tensor, ChannelRange group, const PlanesTile& tile) const;
   kernels::Reach reach(Index tensors) const;

@@ -180,6 +180,7 @@ TEST(DetectedCacheSizes, ArePlausibleAndAlwaysTheSame) {
   const CacheSizes sizes = detected_cache_sizes();
   EXPECT_GE(sizes.private_bytes, std::size_t{64} << 10);
   EXPECT_GE(sizes.shared_bytes, sizes.private_bytes);
+  EXPECT_GE(sizes.likely_bytes, sizes.shared_bytes);
   EXPECT_LE(sizes.private_bytes, std::size_t{1} << 30);
   EXPECT_LE(sizes.shared_bytes, std::size_t{16} << 30);
   EXPECT_EQ(detected_cache_sizes().private_bytes, sizes.private_bytes);

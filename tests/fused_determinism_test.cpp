@@ -164,7 +164,8 @@ TEST_P(FusedDeterminismTest, AnyNumberOfThreads) {
 TEST_P(FusedDeterminismTest, AnyCaches) {
   for_each_case([](const Case& of, const Problem& problem, const Results& serial, std::size_t) {
     constexpr std::size_t kib = 1024;
-    const CacheSizes sizes[] = {{2 * kib, 4 * kib}, {64 * kib, 256 * kib}, {65536 * kib, 1048576 * kib}};
+    const CacheSizes sizes[] = {
+        {2 * kib, 4 * kib}, {2 * kib, 4 * kib, 1048576 * kib}, {64 * kib, 256 * kib}, {65536 * kib, 1048576 * kib}};
     for (const CacheSizes& caches : sizes) {
       SCOPED_TRACE(testing::Message() << "caches of " << caches.private_bytes);
       if (!is_large(problem)) expect_same(run_all(of, BatchNorm(problem, {&serial_executor(), caches}), 0), serial);

@@ -64,7 +64,8 @@ TEST(KernelTables, SumsOfGradientsInHalfRegisters) {
       for (const Pitch pitch : {Pitch::dense, Pitch::slice}) {
         const TensorBuffer x_buffer(layout, shape, pitch, x);
         const TensorBuffer dy_buffer(layout, shape, pitch, dy);
-        for (const CacheSizes& caches : {CacheSizes{1, 1}, CacheSizes{1, 1 << 30}, CacheSizes{1 << 30, 1 << 30}}) {
+        for (const CacheSizes& caches : {CacheSizes{1, 1}, CacheSizes{1, 1, std::size_t{1} << 31},
+                                         CacheSizes{1, 1 << 30}, CacheSizes{1 << 30, 1 << 30}}) {
           for (const bool with_x : {true, false}) {
             const auto sums = [&](const KernelTable& table) {
               return gradient_sums(table, problem, caches, x_buffer, dy_buffer, mean, with_x);

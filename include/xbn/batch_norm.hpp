@@ -50,7 +50,7 @@ struct Problem {
 /// How an object does its work. The defaults suit; none changes a result.
 struct Options {
   const Executor* executor = nullptr;  ///< null: tbb_executor()
-  CacheSizes caches{};                 ///< a zero member: that of detected_cache_sizes()
+  CacheSizes caches{};                 ///< a size of zero: that of detected_cache_sizes()
 };
 
 /// Memory for a call's intermediate results, from the caller. Without it the object keeps a pool of its own, which

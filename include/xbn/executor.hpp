@@ -32,11 +32,12 @@ const Executor& serial_executor();
 /// What the plan knows of the machine. Affects speed only, never results.
 struct CacheSizes {
   std::size_t private_bytes = 0;  ///< The cache that a core has to itself (L2).
-  std::size_t shared_bytes = 0;   ///< The last-level cache that one process can count on.
+  std::size_t shared_bytes = 0;   ///< What one process can count on of the last-level cache.
+  std::size_t likely_bytes = 0;   ///< What it has of it while others leave it alone. Less than shared_bytes: no more.
 };
 
 /// This machine's, read once. A last-level cache too large to belong to this machine's cores alone is taken to be
-/// shared with others, and counts as no more than the private caches together.
+/// shared with others: no more of it than the private caches together can be counted on, and a quarter of it is likely.
 CacheSizes detected_cache_sizes();
 
 }  // namespace xbn

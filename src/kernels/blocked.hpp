@@ -163,16 +163,20 @@ struct Blocked {
         for (double* of_sum : lanes) of_sum[b * kLanes + lane] = 0;
       }
     }
+    const Reading reading{extent.images, blocks, extent.length, extent.part};
     for (Index n = 0; n < extent.images; ++n) {
       for (Index b = 0; b < blocks; ++b) {
-        Rows<Reduction::kSources> rows;
+        const Place next = reading.after(n, b);
+        Column<Reduction> column;
         for (int i = 0; i < Reduction::kSources; ++i) {
-          rows.data[i] = plane_of(sources.of[i], n, b);
-          rows.stride[i] = sources.of[i].row_pitch;
+          const BlocksSource& source = sources.of[i];
+          column.rows.data[i] = plane_of(source, n, b);
+          column.rows.stride[i] = source.row_pitch;
+          column.next[i] = plane_of(source, next.image, next.block) + next.position * source.row_pitch;
         }
         Sums<Reduction::kSums> of_block;
         for (int i = 0; i < Reduction::kSums; ++i) of_block.sum[i] = lanes[i] + b * kLanes;
-        add_plane<Reduction>(rows, extent, channels_of(extent, b), centers + b * kLanes, of_block, companion);
+        add_plane(column, extent, channels_of(extent, b), centers + b * kLanes, of_block, companion);
       }
     }
     for (int i = 0; i < Reduction::kSums; ++i) {
@@ -204,37 +208,40 @@ struct Blocked {
     }
   }
 
+  // A plane of which the column's rows are the positions, of the last position `channels` channels.
   template <class Reduction, class Companion>
-  static void add_plane(const Rows<Reduction::kSources>& rows, const BlocksExtent& extent, Index channels,
-                        const float* center, const Sums<Reduction::kSums>& sums, Companion& companion) {
+  static void add_plane(Column<Reduction> column, const BlocksExtent& extent, Index channels, const float* center,
+                        const Sums<Reduction::kSums>& sums, Companion& companion) {
     const bool whole = channels == extent.block;
     if (extent.block == kLanes) {
-      return add_column<A, Reduction>(rows, whole ? extent.length : extent.length - 1, whole ? 0 : channels, center,
-                                      sums, companion, extent.reach);
+      column.count = whole ? extent.length : extent.length - 1;
+      return add_column<A>(column, column.count, whole ? 0 : channels, center, sums, companion, extent.reach);
     }
+    const Rows<Reduction::kSources>& rows = column.rows;
     if (is_dense(rows, extent.block)) {
-      return add_pairs<Reduction>(rows, extent.length, channels, center, sums, companion, extent.reach);
+      return add_pairs(column, extent.length, channels, center, sums, companion, extent.reach);
     }
     alignas(64) float packed[Reduction::kSources][kPackedRows * kLanes / 2];
     for (Index first = 0; first < extent.length; first += kPackedRows) {
       const Index count = extent.length - first < kPackedRows ? extent.length - first : kPackedRows;
-      Rows<Reduction::kSources> copy;
+      Column<Reduction> copy;
       for (int i = 0; i < Reduction::kSources; ++i) {
         pack(rows.data[i] + first * rows.stride[i], rows.stride[i], count, extent.block, channels, packed[i]);
-        copy.data[i] = packed[i];
+        copy.rows.data[i] = packed[i];
       }
       const Index last_channels = first + count < extent.length ? extent.block : channels;
-      add_pairs<Reduction>(copy, count, last_channels, center, sums, companion, Reach::own_cache);
+      add_pairs(copy, count, last_channels, center, sums, companion, Reach::own_cache);
     }
   }
 
   // Positions of 8 channels, two at a time; of the last position `channels` channels.
   template <class Reduction, class Companion>
-  static void add_pairs(Rows<Reduction::kSources> rows, Index count, Index channels, const float* center,
+  static void add_pairs(Column<Reduction> column, Index count, Index channels, const float* center,
                         const Sums<Reduction::kSums>& sums, Companion& companion, Reach reach) {
-    for (Index& stride : rows.stride) stride = kLanes;
+    for (Index& stride : column.rows.stride) stride = kLanes;
     const Index lanes = (count - 1) * (kLanes / 2) + channels;
-    add_column<A, Reduction>(rows, lanes / kLanes, lanes % kLanes, center, sums, companion, reach);
+    column.count = lanes / kLanes;
+    add_column<A>(column, column.count, lanes % kLanes, center, sums, companion, reach);
   }
 
   // Planes of fewer lanes, of at least so many images. Moments of blocks of 8 gain more, which as columns have parts of

@@ -1,7 +1,6 @@
 #pragma once
 
-// Sums of rows that lie one after the other, or one row pitch apart: one column of 16 lanes, block by block, alone or
-// with a companion.
+// Sums of one column of 16 lanes, block by block, alone or with a companion.
 
 #include "kernels/row_streams.hpp"
 
@@ -26,12 +25,60 @@ struct Alone {
   void work(Index) {}
 };
 
+// Where reading goes on: at a position, counted from the tile's first, of a block of channels of an image.
+struct Place {
+  Index image;
+  Index block;
+  Index position;
+};
+
+// After a block of an image of a tile, and then of the next tile.
+struct Reading {
+  Index images;
+  Index blocks;
+  Index positions;
+  PlanePart part;
+
+  Place after(Index image, Index block) const {
+    if (block + 1 < blocks) return {image, block + 1, 0};
+    if (image + 1 < images) return {image + 1, 0, 0};
+    return part.to_end ? Place{image + 1, 0, -part.first} : Place{image, 0, positions};
+  }
+};
+
+// Rows that lie one after the other, or one row pitch apart.
+template <class Reduction>
+struct Column {
+  RowsOf<Reduction> rows;
+  Index count;
+  const typename Reduction::Stored* next[Reduction::kSources];  // where reading goes on after it
+
+  // Where the page begins that is touched as the rows from `row` on are added, and less by that page.
+  Rows<Reduction::kSources, typename Reduction::Stored> page_before_touched(Index row) const {
+    constexpr Index kRowsOfPage = kPageOf<typename Reduction::Stored> / kLanes;
+    Rows<Reduction::kSources, typename Reduction::Stored> result = shifted(rows, row, 0);
+    if (row + kRowsOfPage < count) return result;
+    for (int i = 0; i < Reduction::kSources; ++i) result.data[i] = next[i] + (row - count) * kLanes;
+    return result;
+  }
+};
+
+// One after which reading goes on behind it.
+template <class Reduction>
+inline Column<Reduction> column_in_order(const RowsOf<Reduction>& rows, Index count) {
+  Column<Reduction> column{rows, count, {}};
+  for (int i = 0; i < Reduction::kSources; ++i) column.next[i] = rows.data[i] + count * rows.stride[i];
+  return column;
+}
+
+// The block that begins at row `row`.
 template <class A, class Reduction, bool kLooksAhead, class Beside>
-[[gnu::always_inline]] inline void add_block_of_column(const RowsOf<Reduction>& rows, Index count, Index tail,
-                                                       const typename Reduction::Real* center,
+[[gnu::always_inline]] inline void add_block_of_column(const Column<Reduction>& column, Index row, Index count,
+                                                       Index tail, const typename Reduction::Real* center,
                                                        const Sums<Reduction::kSums>& sums, Beside& beside) {
+  const RowsOf<Reduction> rows = shifted(column.rows, row, 0);
   if constexpr (kLooksAhead) {
-    PageAhead<Beside, Reduction::kSources, typename Reduction::Stored> both{beside, rows};
+    PageAhead<Beside, Reduction::kSources, typename Reduction::Stored> both{beside, column.page_before_touched(row)};
     add_block<A, Reduction>(rows, count, tail, center, sums, both);
   } else {
     add_block<A, Reduction>(rows, count, tail, center, sums, beside);
@@ -39,7 +86,7 @@ template <class A, class Reduction, bool kLooksAhead, class Beside>
 }
 
 template <class A, class Reduction, bool kLooksAhead, class Companion>
-[[gnu::flatten, gnu::noinline]] inline void add_blocks(const RowsOf<Reduction>& rows, Index count, Index tail,
+[[gnu::flatten, gnu::noinline]] inline void add_blocks(const Column<Reduction>& column, Index count, Index tail,
                                                        const typename Reduction::Real* center,
                                                        const Sums<Reduction::kSums>& sums, Companion& companion) {
   NoLookahead alone;
@@ -48,41 +95,43 @@ template <class A, class Reduction, bool kLooksAhead, class Companion>
     if constexpr (Companion::kWorks) {
       if (companion.has(kBlockRows)) {
         auto burst = companion.burst();
-        add_block_of_column<A, Reduction, kLooksAhead>(shifted(rows, row, 0), kBlockRows, 0, center, sums, burst);
+        add_block_of_column<A, Reduction, kLooksAhead>(column, row, kBlockRows, 0, center, sums, burst);
         companion.skip(kBlockRows);
         continue;
       }
       companion.work(kBlockRows);
     }
-    add_block_of_column<A, Reduction, kLooksAhead>(shifted(rows, row, 0), kBlockRows, 0, center, sums, alone);
+    add_block_of_column<A, Reduction, kLooksAhead>(column, row, kBlockRows, 0, center, sums, alone);
   }
-  if (row < count || tail > 0) {
-    companion.work(count - row);
-    add_block_of_column<A, Reduction, kLooksAhead>(shifted(rows, row, 0), count - row, tail, center, sums, alone);
+  const Index left = count - row;
+  if (left > 0 || tail > 0) {
+    companion.work(left);
+    add_block_of_column<A, Reduction, kLooksAhead>(column, row, left, tail, center, sums, alone);
   }
 }
 
-// Adds `count` rows of 16 lanes, and `tail` lanes of one more, block after block to the same sums. One block at a time:
+// Adds `count` rows of a column, and `tail` lanes of one more, block after block to the same sums. One block at a time:
 // several would fill the pipelines no better, and prefetchers do not follow streams a kilobyte apart. The companion
 // (see companions.hpp) takes in as many vectors as the sums do.
 template <class A, class Reduction, class Companion>
-inline void add_column(const RowsOf<Reduction>& rows, Index count, Index tail, const typename Reduction::Real* center,
+inline void add_column(const Column<Reduction>& column, Index count, Index tail, const typename Reduction::Real* center,
                        const Sums<Reduction::kSums>& sums, Companion& companion, Reach reach) {
-  if (reach == Reach::memory) {
-    add_blocks<A, Reduction, true>(rows, count, tail, center, sums, companion);
+  if (reach >= Reach::contended_cache) {
+    add_blocks<A, Reduction, true>(column, count, tail, center, sums, companion);
   } else {
-    add_blocks<A, Reduction, false>(rows, count, tail, center, sums, companion);
+    add_blocks<A, Reduction, false>(column, count, tail, center, sums, companion);
   }
 }
 
-// Rows `first` to `first + count` of a block that other rows of other memory belong to as well.
+// Rows `first` to `first + count` of a block that other rows of other memory belong to as well: the column's first.
 template <class A, class Reduction>
-[[gnu::flatten, gnu::noinline]] inline void add_to_block(const RowsOf<Reduction>& rows, Index first, Index count,
+[[gnu::flatten, gnu::noinline]] inline void add_to_block(const Column<Reduction>& column, Index first, Index count,
                                                          const typename Reduction::Real* center,
                                                          typename Reduction::template Block<A>& block, Reach reach) {
-  if (reach == Reach::memory) {
+  const RowsOf<Reduction>& rows = column.rows;
+  if (reach >= Reach::contended_cache) {
     NoLookahead alone;
-    PageAhead<NoLookahead, Reduction::kSources, typename Reduction::Stored> ahead{alone, rows};
+    PageAhead<NoLookahead, Reduction::kSources, typename Reduction::Stored> ahead{alone, column.page_before_touched(0)};
     for (Index row = 0; row < count; ++row) ahead.template step<1>();
   }
   using Reader = typename RowsFor<Reduction>::template Reader<A, false>;

@@ -19,7 +19,7 @@ inline Index first_channel(const FusedExtent& extent, Index block) { return bloc
 // Positions of an image that are not void.
 inline Index valid_positions(const FusedExtent& extent, Index image) {
   if (extent.lengths == nullptr) return extent.positions;
-  const Index left = extent.lengths[image] - extent.first_position;
+  const Index left = extent.lengths[image] - extent.part.first;
   return left < 0 ? 0 : left < extent.positions ? left : extent.positions;
 }
 

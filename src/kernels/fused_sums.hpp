@@ -31,6 +31,7 @@ class FusedAccumulation {
   FusedAccumulation(const Streams& streams, const FusedExtent& extent, const Real* center, double* const (&sums)[kSums],
                     Companion& companion)
       : streams_(streams),
+        next_(streams),
         extent_(with_rows_of_one_image(extent, streams_)),
         center_(center),
         out_(sums),
@@ -61,7 +62,7 @@ class FusedAccumulation {
   using OpenBlock = std::conditional_t<Reduction::kParityMatters, typename Reduction::template Block<A>, NoBlock>;
 
   // The block at hand of a column of lanes: its first rows may have been added where they lay, those behind are staged.
-  struct Column {
+  struct StagedColumn {
     alignas(64) Real staged[kSources][kStrip + kTogether * kLanes];
     Index filled = 0;  // elements of the block
     Index added = 0;   // rows of them that are in `open`
@@ -70,7 +71,7 @@ class FusedAccumulation {
 
   void add_all_blocks() {
     alignas(64) double lanes[kSums][kMaxGroup * kLanes] = {};
-    Column columns[kMaxGroup];
+    StagedColumn columns[kMaxGroup];
     alignas(64) Real centers[kMaxGroup * kLanes];
     for (Index b = 0; b < extent_.blocks; ++b) lanes_of<A>(extent_, b, center_).store(centers + b * kLanes);
     const auto sums_of = [&](Index b) {
@@ -78,9 +79,12 @@ class FusedAccumulation {
       for (int i = 0; i < kSums; ++i) sums.sum[i] = lanes[i] + b * kLanes;
       return sums;
     };
+    const Reading reading{extent_.images, extent_.blocks, extent_.positions, extent_.part};
     for (Index n = 0; n < extent_.images; ++n) {
       const Index valid = valid_positions(extent_, n);
       for (Index b = 0; b < extent_.blocks; ++b) {
+        const Place next = reading.after(n, b);
+        move_to(next_, next.image, next.block, next.position);
         move_to(streams_, n, b, 0);
         add_block_of_image(columns[b], b, valid, centers + b * kLanes, sums_of(b));
       }
@@ -143,7 +147,7 @@ class FusedAccumulation {
     }
   }
 
-  Rows<kSources, Real> staged_rows(const Column& column, Index first) const {
+  Rows<kSources, Real> staged_rows(const StagedColumn& column, Index first) const {
     Rows<kSources, Real> rows;
     for (int i = 0; i < kSources; ++i) {
       rows.data[i] = column.staged[i] + first * kLanes;
@@ -153,14 +157,13 @@ class FusedAccumulation {
   }
 
   // Ends the block at `elements`.
-  void finish_block(Column& column, Index elements, const Real* center, const Sums<kSums>& sums) {
+  void finish_block(StagedColumn& column, Index elements, const Real* center, const Sums<kSums>& sums) {
     const Index rows = elements / kLanes;
     const Index tail = elements % kLanes;
     if constexpr (Reduction::kParityMatters) {
       if (column.added > 0) {
         companion_.work(rows - column.added);
-        add_to_block<A, Reduction>(staged_rows(column, column.added), column.added, rows - column.added, center,
-                                   column.open, Reach::own_cache);
+        add_staged(column, rows, center);
         if (tail > 0) add_tail_to_block<A, Reduction>(staged_rows(column, rows), tail, center, column.open);
         column.open.finish(sums.sum, 0);
         column.open = {};
@@ -168,10 +171,12 @@ class FusedAccumulation {
         return;
       }
     }
-    add_column<A, Reduction>(staged_rows(column, 0), rows, tail, center, sums, companion_, Reach::own_cache);
+    add_column<A>(column_in_order<Reduction>(staged_rows(column, 0), rows), rows, tail, center, sums, companion_,
+                  Reach::own_cache);
   }
 
-  void add_block_of_image(Column& column, Index block, Index positions, const Real* center, const Sums<kSums>& sums) {
+  void add_block_of_image(StagedColumn& column, Index block, Index positions, const Real* center,
+                          const Sums<kSums>& sums) {
     Vector coefficient[kCoefficients + 1];
     for (int i = 0; i < kCoefficients; ++i) coefficient[i] = lanes_of<A>(extent_, block, streams_.coefficient(i));
     if (is_run(extent_, block, streams_)) {
@@ -191,7 +196,7 @@ class FusedAccumulation {
     if constexpr (requires { streams_.mask; }) streams_.mask.advance(rows * streams_.mask.row_pitch);
   }
 
-  [[gnu::flatten, gnu::noinline]] void add_run(Column& column, Index elements, const Vector* coefficient,
+  [[gnu::flatten, gnu::noinline]] void add_run(StagedColumn& column, Index elements, const Vector* coefficient,
                                                const Real* center, const Sums<kSums>& sums) {
     Index i = 0;
     while (i < elements) {
@@ -213,13 +218,30 @@ class FusedAccumulation {
     }
   }
 
+  // Adds the block's rows up to `rows` that are staged.
+  void add_staged(StagedColumn& column, Index rows, const Real* center) {
+    add_to_block<A>(column_in_order<Reduction>(staged_rows(column, column.added), rows - column.added), column.added,
+                    rows - column.added, center, column.open, Reach::own_cache);
+  }
+
+  // Calls with(the column of the last `rows` rows of a run, where they lie, from element i on).
+  template <class With>
+  void with_column(Index i, Index rows, const With& with) const {
+    streams_.template with_consecutive<Reduction>(i, [&]<class Direct>(Direct, const auto& lying) {
+      Column<Direct> column{lying, rows, {}};
+      next_.template with_consecutive<Reduction>(0, [&](auto, const auto& next) {
+        for (int s = 0; s < kSources; ++s) column.next[s] = next.data[s];
+      });
+      with(column);
+    });
+  }
+
   // Adds up to `rows` rows of a run where they lie, from element i on, and returns how many. All that the column has so
   // far is whole rows.
-  Index add_direct(Column& column, Index i, Index rows, const Real* center, const Sums<kSums>& sums) {
+  Index add_direct(StagedColumn& column, Index i, Index rows, const Real* center, const Sums<kSums>& sums) {
     const auto add_rows_of_column = [&](Index count) {
-      streams_.template with_consecutive<Reduction>(i, [&]<class Direct>(Direct, const auto& lying) {
-        add_column<A, Direct>(lying, count, 0, center, sums, companion_, extent_.reach);
-      });
+      with_column(i, rows,
+                  [&](const auto& lying) { add_column<A>(lying, count, 0, center, sums, companion_, extent_.reach); });
       return count;
     };
     if constexpr (!Reduction::kParityMatters) {
@@ -230,10 +252,9 @@ class FusedAccumulation {
       if (column.filled == 0 && rows >= kBlockRows) return add_rows_of_column(rows / kBlockRows * kBlockRows);
       const Index before = column.filled / kLanes;
       const Index count = rows < kBlockRows - before ? rows : kBlockRows - before;
-      add_to_block<A, Reduction>(staged_rows(column, column.added), column.added, before - column.added, center,
-                                 column.open, Reach::own_cache);
-      streams_.template with_consecutive<Reduction>(i, [&]<class Direct>(Direct, const auto& lying) {
-        add_to_block<A, Direct>(lying, before, count, center, column.open, extent_.reach);
+      add_staged(column, before, center);
+      with_column(i, rows, [&](const auto& lying) {
+        add_to_block<A>(lying, before, count, center, column.open, extent_.reach);
       });
       companion_.work(before + count - column.added);
       column.added = before + count;
@@ -247,7 +268,7 @@ class FusedAccumulation {
   }
 
   template <int kCount, bool kPartial>
-  void stage(Column& column, Index i, const Partial& partial, const Vector* coefficient) {
+  void stage(StagedColumn& column, Index i, const Partial& partial, const Vector* coefficient) {
     Vector out[kSources * kCount];
     streams_.template stage<kCount, kPartial>(i, partial, coefficient, out);
     for (int s = 0; s < kSources; ++s) {
@@ -255,7 +276,7 @@ class FusedAccumulation {
     }
   }
 
-  void advance(Column& column, Index elements, const Real* center, const Sums<kSums>& sums) {
+  void advance(StagedColumn& column, Index elements, const Real* center, const Sums<kSums>& sums) {
     column.filled += elements;
     if (column.filled < kStrip) return;
     finish_block(column, kStrip, center, sums);
@@ -371,6 +392,7 @@ class FusedAccumulation {
   }
 
   Streams streams_;
+  Streams next_;  // where reading goes on after the block at hand
   FusedExtent extent_;
   const Real* center_;
   double* const (&out_)[kSums];

@@ -49,9 +49,8 @@ struct FusedExtent {
   bool narrow;
   // Where sums find the tensors.
   Reach reach;
-  // The tile's positions begin at this one of the tensor; of image n, positions from lengths[n] on are void. Null:
-  // none.
-  Index first_position;
+  PlanePart part;
+  // Of image n, positions from lengths[n] on are void, counted from the tensor's first. Null: none.
   const Index* lengths;
 };
 

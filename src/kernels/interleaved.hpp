@@ -176,7 +176,7 @@ struct Interleaved {
                   const float* center, const Sums<Reduction::kSums>& sums) {
     if (extent.column && lanes == kLanes) {
       Alone alone;
-      add_column<A, Reduction>(rows, count, 0, center, sums, alone, extent.reach);
+      add_column<A>(column_in_order<Reduction>(rows, count), count, 0, center, sums, alone, extent.reach);
     } else {
       add_rows<A, Reduction>(rows, count, lanes, center, sums, order(extent), extent.reach);
     }

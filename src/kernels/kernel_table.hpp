@@ -15,8 +15,15 @@ namespace xbn::kernels {
 
 using Index = std::int64_t;
 
-// Where elements most likely are when sums are taken of them: it decides how they are read, and no sum.
-enum class Reach { own_cache, shared_cache, memory };
+// Where elements most likely are when sums are taken of them: it decides how they are read, and no sum. From the
+// nearest to the farthest; contended is a last cache that others use as well.
+enum class Reach { own_cache, shared_cache, contended_cache, memory };
+
+// Which positions of its planes a tile has: those from `first` on, and whether all from there on.
+struct PlanePart {
+  Index first = 0;
+  bool to_end = true;
+};
 
 // Elements x[n * plane_pitch + c * channel_pitch + i] for n in [0, planes), c in [0, channels), i in [0, length).
 struct PlanarExtent {
@@ -24,6 +31,7 @@ struct PlanarExtent {
   Index channels;
   Index length;
   Reach reach = Reach::memory;
+  PlanePart part{};
 };
 
 struct PlanarSource {
@@ -77,6 +85,7 @@ struct BlocksExtent {
   Index length;
   Index block;
   Reach reach = Reach::memory;
+  PlanePart part{};
 };
 
 struct BlocksSource {

@@ -170,19 +170,22 @@ struct Planar {
   static void accumulate_planes(const Sources<Reduction::kSources>& sources, const PlanarExtent& extent,
                                 const float* center, const Sums<Reduction::kSums>& sums, Companion& companion) {
     alignas(64) double lanes[Reduction::kSums][kMaxGroup * kLanes] = {};
+    const Reading reading{extent.planes, extent.channels, extent.length, extent.part};
     for (Index n = 0; n < extent.planes; ++n) {
       for (Index c = 0; c < extent.channels; ++c) {
-        Rows<Reduction::kSources> rows;
+        const Place next = reading.after(n, c);
+        Column<Reduction> column;
         for (int i = 0; i < Reduction::kSources; ++i) {
-          rows.data[i] = plane(sources.of[i], n, c);
-          rows.stride[i] = kLanes;
+          column.rows.data[i] = plane(sources.of[i], n, c);
+          column.rows.stride[i] = kLanes;
+          column.next[i] = plane(sources.of[i], next.image, next.block) + next.position;
         }
+        column.count = extent.length / kLanes;
         alignas(64) float centers[kLanes];
         Lanes<A>::all(center[c]).store(centers);
         Sums<Reduction::kSums> of_channel;
         for (int i = 0; i < Reduction::kSums; ++i) of_channel.sum[i] = lanes[i] + c * kLanes;
-        add_column<A, Reduction>(rows, extent.length / kLanes, extent.length % kLanes, centers, of_channel, companion,
-                                 extent.reach);
+        add_column<A>(column, column.count, extent.length % kLanes, centers, of_channel, companion, extent.reach);
       }
     }
     for (int i = 0; i < Reduction::kSums; ++i) reduce_lanes(extent.channels, lanes[i], sums.sum[i]);

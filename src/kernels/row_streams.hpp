@@ -29,11 +29,12 @@ struct NoLookahead {
   void step() {}
 };
 
+template <class Stored>
+inline constexpr Index kPageOf = 4096 / sizeof(Stored);
+
 // Touches what lies a page behind each of some rows, and lets another go along.
 template <class Beside, int kSources, class Stored>
 struct PageAhead {
-  static constexpr Index kAhead = 4096 / sizeof(Stored);
-
   Beside& beside;
   Rows<kSources, Stored> rows;
 
@@ -41,7 +42,7 @@ struct PageAhead {
   void step() {
     beside.template step<kLines>();
     for (int i = 0; i < kSources; ++i) {
-      for (Index line = 0; line < kLines; ++line) prefetch(rows.data[i] + kAhead + line * kLanes);
+      for (Index line = 0; line < kLines; ++line) prefetch(rows.data[i] + kPageOf<Stored> + line * kLanes);
       rows.data[i] += rows.stride[i];
     }
   }

@@ -127,14 +127,11 @@ template <class A, class Reduction, int kStreamCount, class Add>
 }
 
 // From memory. The nearer the order in which rows are read to that in which they lie, the better; the more rows at
-// once, the less often their sums are loaded and stored, which costs most where registers are narrow. Rows that are
-// ahead of long ones would drive each other out of the first cache.
-template <class A, class Reduction>
+// once, the less often their sums are loaded and stored, which costs most where registers are narrow.
+template <class Reduction>
 inline Index rows_at_once(Index lanes) {
-  constexpr Index kLongRow = std::is_same_v<A, Avx512> ? 512 : 1024;
   constexpr Index kElements = 2048;
   if (Reduction::kParityMatters) return Reduction::kRowsAtOnce;
-  if (lanes >= kLongRow) return 2;
   const Index rows = kElements / lanes;
   return rows > Reduction::kRowsAtOnce ? rows : Reduction::kRowsAtOnce;
 }
@@ -158,7 +155,7 @@ template <class A, class Reduction>
       return;
     }
   }
-  const Index at_once = rows_at_once<A, Reduction>(lanes);
+  const Index at_once = rows_at_once<Reduction>(lanes);
   const Blocks blocks = blocks_of_rows<Reduction>(count, order, at_once);
   const auto add = [&](const auto& ahead_of) __attribute__((always_inline)) {
     for (Index block = 0; block < blocks.count; ++block) {
