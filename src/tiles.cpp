@@ -4,7 +4,9 @@
 
 namespace xbn::internal {
 
+// Divisions take as long as some small tiles do, and most tiles need none.
 Part part(Index count, Index index, Index of, Index granule) {
+  if (of == 1) return {0, count};
   const Index granules = (count + granule - 1) / granule;
   const Index first = std::min(count, granules * index / of * granule);
   const Index last = std::min(count, granules * (index + 1) / of * granule);
@@ -12,13 +14,14 @@ Part part(Index count, Index index, Index of, Index granule) {
 }
 
 PlanesTile planes_tile(const Problem& problem, const Tiling& tiling, const Piece& piece) {
-  const Index first_plane = piece.tile / tiling.segments * tiling.planes_per_tile;
+  const bool whole_planes = tiling.segments == 1;
+  const Index first_plane = (whole_planes ? piece.tile : piece.tile / tiling.segments) * tiling.planes_per_tile;
   if (piece.tiles > 1 && piece.tiles >= tiling.segments) {
     const Index most = piece.tiles / tiling.segments * tiling.planes_per_tile;
     return {first_plane, std::min(most, problem.batch - first_plane), 0, problem.spatial};
   }
   const Index planes = std::min(tiling.planes_per_tile, problem.batch - first_plane);
-  const Index offset = piece.tile % tiling.segments * tiling.segment_length;
+  const Index offset = whole_planes ? 0 : piece.tile % tiling.segments * tiling.segment_length;
   const Index length = std::min(piece.tiles * tiling.segment_length, problem.spatial - offset);
   if (piece.tiles > 1) return {first_plane, planes, offset, length};
   if (planes >= piece.of) {

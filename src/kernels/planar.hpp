@@ -9,6 +9,7 @@
 #include "kernels/row_sums.hpp"
 #include "kernels/small_planes.hpp"
 #include "kernels/statistics.hpp"
+#include "kernels/turned_planes.hpp"
 
 namespace xbn::kernels {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 template <class A>
 struct Planar {
   static void moments(const PlanarSource& x, const PlanarExtent& extent, const MomentsOut& out) {
+    if (summed_turned(extent)) return turned_moments(x, extent, out);
     Alone alone;
     moments_beside(alone, x, extent, out);
   }
@@ -33,6 +35,8 @@ struct Planar {
     Alone alone;
     if (x.data == nullptr) {
       accumulate<SumReduction>({{dy}}, extent, kNoCenter, {{out.dy}}, alone);
+    } else if (summed_turned(extent)) {
+      turned_gradient_sums(x, dy, extent, mean, out);
     } else if (by_positions(extent)) {
       // Rows that begin anywhere in a line are read in twice as many pieces by half registers.
       gradient_sums_beside<GradientReduction>(alone, x, dy, extent, mean, out);
@@ -77,16 +81,48 @@ struct Planar {
   template <class Companion>
   static void moments_beside(Companion& companion, const PlanarSource& x, const PlanarExtent& extent,
                              const MomentsOut& out) {
-    const Index count = extent.planes * extent.length;
     alignas(64) float pivot[kMaxGroup];
     find_pivots(x, extent, pivot);
     double sum[kMaxGroup];
     double sum_squares[kMaxGroup];
     accumulate<MomentsReduction>({{x}}, extent, pivot, {{sum, sum_squares}}, companion);
+    finish(x, extent, pivot, sum, sum_squares, out);
+  }
+
+  static void turned_moments(const PlanarSource& x, const PlanarExtent& extent, const MomentsOut& out) {
+    const Index count = extent.planes * extent.length;
+    const TurnedPlanes turned(x, extent);
+    alignas(64) float pivot[kLanes];
+    pivots_of_turned<A>(turned, count).store(pivot);
+    alignas(64) double sum[kLanes];
+    alignas(64) double sum_squares[kLanes];
+    add_turned<A, MomentsReduction>({&turned}, count, pivot, {{sum, sum_squares}});
+    finish(x, extent, pivot, sum, sum_squares, out);
+  }
+
+  static void finish(const PlanarSource& x, const PlanarExtent& extent, const float* pivot, const double* sum,
+                     const double* sum_squares, const MomentsOut& out) {
     unsigned char again[kMaxGroup];
+    const Index count = extent.planes * extent.length;
     if (!finish_moments(extent.channels, count, pivot, sum, sum_squares, out, again)) return;
     for (Index c = 0; c < extent.channels; ++c) {
       if (again[c] != 0) moments_in_double(x, extent, c, out);
+    }
+  }
+
+  static void turned_gradient_sums(const PlanarSource& x, const PlanarSource& dy, const PlanarExtent& extent,
+                                   const float* mean, const GradientSumsOut& out) {
+    const TurnedPlanes turned_dy(dy, extent);
+    const TurnedPlanes turned_x(x, extent);
+    alignas(64) float center[kLanes];
+    Lanes<A>::load_first(mean, extent.channels).store(center);
+    alignas(64) double sum[GradientReduction::kSums][kLanes];
+    add_turned<A, GradientReduction>({&turned_dy, &turned_x}, extent.planes * extent.length, center,
+                                     {{sum[0], sum[1], sum[2]}});
+    for (Index c = 0; c < extent.channels; ++c) {
+      out.dy[c] = sum[0][c];
+      out.dy_x[c] = sum[1][c];
+      out.x[c] = sum[2][c];
     }
   }
 
