@@ -98,7 +98,7 @@ CacheSizes read_cache_sizes() {
   const std::size_t plausible = 16 * mebibyte * std::max<std::size_t>(last.cpus, 1);
   if (last.bytes <= plausible) return {own.bytes, last.bytes, last.bytes};
   // On such a machine of 2 processors, told of 260 MB, some 80 were found to be there.
-  return {own.bytes, own.bytes * online, std::max(own.bytes * online, last.bytes / 4)};
+  return {own.bytes, own.bytes * online, std::max(own.bytes * online, last.bytes / 3)};
 }
 
 }  // namespace

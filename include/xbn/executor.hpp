@@ -37,7 +37,7 @@ struct CacheSizes {
 };
 
 /// This machine's, read once. A last-level cache too large to belong to this machine's cores alone is taken to be
-/// shared with others: no more of it than the private caches together can be counted on, and a quarter of it is likely.
+/// shared with others: no more of it than the private caches together can be counted on, and a third of it is likely.
 CacheSizes detected_cache_sizes();
 
 }  // namespace xbn
