@@ -261,7 +261,7 @@ struct FusedKernels {
 template <class A, class Real>
 constexpr FusedTable<Real> make_fused_table() {
   using Kernels = FusedKernels<A, Real>;
-  using Statistics = FusedStatistics<Real>;
+  using Statistics = FusedStatistics<A, Real>;
   FusedTable<Real> table{
       .moments = Kernels::moments,
       .prefetch_pivots = Kernels::prefetch_pivots,

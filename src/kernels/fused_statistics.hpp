@@ -9,7 +9,7 @@
 namespace xbn::kernels {
 namespace {
 
-template <class Real>
+template <class A, class Real>
 struct FusedStatistics {
   using W = Wide<Real>;
   static constexpr bool kAsPlain = std::is_same_v<Real, float>;
@@ -65,9 +65,9 @@ struct FusedStatistics {
 
   static void finalise_forward(Index channels, const WideForwardFinalise<Real>& args) {
     if constexpr (kAsPlain) {
-      kernels::finalise_forward(channels,
-                                {args.count, args.moments.mean, args.moments.m2, args.gamma, args.beta, args.epsilon,
-                                 args.placement, args.mean, args.variance, args.scale, args.shift, args.running});
+      kernels::finalise_forward<A>(channels,
+                                   {args.count, args.moments.mean, args.moments.m2, args.gamma, args.beta, args.epsilon,
+                                    args.placement, args.mean, args.variance, args.scale, args.shift, args.running});
     } else {
       for (Index c = 0; c < channels; ++c) {
         const W& mean = args.moments.mean[c];
@@ -101,7 +101,7 @@ struct FusedStatistics {
   static void finalise_backward(Index channels, const WideBackwardFinalise<Real>& args) {
     if constexpr (kAsPlain) {
       if (!args.x_per_gamma) {
-        return kernels::finalise_backward(
+        return kernels::finalise_backward<A>(
             channels, {args.count, args.statistics, args.sums.dz, args.sums.dz_x, args.sums.x, args.gamma,
                        args.variance, args.epsilon, args.placement, args.dgamma, args.dbeta, args.a, args.b, args.c});
       }

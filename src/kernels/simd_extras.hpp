@@ -155,6 +155,7 @@ struct Pack<A, T, kCount, true> {
   friend Pack operator-(const Pack& a, const Pack& b) { return {a.batch - b.batch}; }
   friend Pack operator*(const Pack& a, const Pack& b) { return {a.batch * b.batch}; }
   friend Pack operator/(const Pack& a, const Pack& b) { return {a.batch / b.batch}; }
+  friend Pack sqrt(const Pack& a) { return {xsimd::sqrt(a.batch)}; }
   friend Pack fma(const Pack& a, const Pack& b, const Pack& c) {
     return {fused_multiply_add<A>(a.batch, b.batch, c.batch)};
   }
@@ -208,6 +209,7 @@ struct Pack<A, T, kCount, false> {
   friend Pack operator-(const Pack& a, const Pack& b) { return {a.low - b.low, a.high - b.high}; }
   friend Pack operator*(const Pack& a, const Pack& b) { return {a.low * b.low, a.high * b.high}; }
   friend Pack operator/(const Pack& a, const Pack& b) { return {a.low / b.low, a.high / b.high}; }
+  friend Pack sqrt(const Pack& a) { return {sqrt(a.low), sqrt(a.high)}; }
   friend Pack fma(const Pack& a, const Pack& b, const Pack& c) {
     return {fma(a.low, b.low, c.low), fma(a.high, b.high, c.high)};
   }

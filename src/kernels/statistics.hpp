@@ -1,17 +1,13 @@
 #pragma once
 
-// What is computed once a channel: the end of a tile, merging, finalising. Plain loops over channels in double, which
-// the compiler vectorises; nothing here depends on how wide.
+// What is computed once a channel, in double: the end of a tile, merging, finalising. The result does not depend on how
+// many channels are computed at a time.
 
-#include "kernels/kernel_table.hpp"
+#include "kernels/pack_bits.hpp"
 #include "reciprocal_deviation.hpp"
 
 namespace xbn::kernels {
 namespace {
-
-inline float at_or(const float* values, Index channel, float otherwise) {
-  return values != nullptr ? values[channel] : otherwise;
-}
 
 inline bool is_finite(double value) { return __builtin_fabs(value) <= __DBL_MAX__; }
 
@@ -73,67 +69,62 @@ inline void update_running(Index channels, const ForwardFinalise& args) {
   }
 }
 
-inline void finalise_forward(Index channels, const ForwardFinalise& args) {
-  const double count = args.count;
-  if (args.mean_out != nullptr) {
-    for (Index c = 0; c < channels; ++c) args.mean_out[c] = static_cast<float>(args.mean[c]);
-  }
-  if (args.variance_out != nullptr) {
-    for (Index c = 0; c < channels; ++c) args.variance_out[c] = static_cast<float>(args.m2[c] / count);
-  }
-  if (args.scale != nullptr) {
-    for (Index c = 0; c < channels; ++c) {
-      const double deviation = reciprocal_deviation(args.m2[c] / count, args.epsilon, args.placement);
-      const double scale = static_cast<double>(at_or(args.gamma, c, 1.0F)) * deviation;
-      const double lost = args.mean[c] - static_cast<double>(static_cast<float>(args.mean[c]));
-      args.scale[c] = static_cast<float>(scale);
-      args.shift[c] = static_cast<float>(static_cast<double>(at_or(args.beta, c, 0.0F)) - lost * scale);
-    }
+// Numbers of 16 channels from `first` on, of which there are `count`; `otherwise` where there are no values.
+template <class A>
+inline DoubleLanes<A> numbers(const float* values, Index first, Index count, double otherwise) {
+  return values != nullptr ? widen(Lanes<A>::load_first(values + first, count)) : DoubleLanes<A>::all(otherwise);
+}
+
+template <class A>
+inline DoubleLanes<A> numbers(const double* values, Index first, Index count) {
+  return values != nullptr ? DoubleLanes<A>::load_first(values + first, count) : DoubleLanes<A>::all(0);
+}
+
+// Rounded; nowhere if there is nowhere to store them.
+template <class A>
+inline void store(const DoubleLanes<A>& from, float* values, Index first, Index count) {
+  if (values != nullptr) narrow(from).store_first(values + first, count);
+}
+
+// As that of one channel, in reciprocal_deviation.hpp.
+template <class A>
+inline DoubleLanes<A> reciprocal_deviation(const DoubleLanes<A>& variance, double epsilon, EpsilonPlacement placement) {
+  using D = DoubleLanes<A>;
+  const bool inside = placement == EpsilonPlacement::inside_root;
+  const D zero = D::all(0);
+  const D radicand = select(less(variance, zero), D::all(__builtin_nan("")), variance + D::all(inside ? epsilon : 0));
+  const D deviation = sqrt(radicand) + D::all(inside ? 0 : epsilon);
+  return select(not_less_equal(deviation, zero), D::all(1) / deviation, zero);
+}
+
+// Roots and divisions are much of what a small tensor costs: 16 channels at a time, which compilers see to only where
+// the loop is as short as that of finalise_given.
+template <class A>
+[[gnu::flatten]] inline void finalise_forward(Index channels, const ForwardFinalise& args) {
+  using D = DoubleLanes<A>;
+  for (Index first = 0; first < channels; first += kLanes) {
+    const Index n = channels - first < kLanes ? channels - first : kLanes;
+    const D mean = numbers<A>(args.mean, first, n);
+    const D variance = numbers<A>(args.m2, first, n) / D::all(args.count);
+    store<A>(mean, args.mean_out, first, n);
+    store<A>(variance, args.variance_out, first, n);
+    if (args.scale == nullptr) continue;
+    const D scale =
+        numbers<A>(args.gamma, first, n, 1) * reciprocal_deviation<A>(variance, args.epsilon, args.placement);
+    const D lost = mean - widen(narrow(mean));
+    store<A>(scale, args.scale, first, n);
+    store<A>(numbers<A>(args.beta, first, n, 0) - lost * scale, args.shift, first, n);
   }
   if (args.running.mean != nullptr) update_running(channels, args);
 }
 
 inline void finalise_given(Index channels, const GivenFinalise& args) {
   for (Index c = 0; c < channels; ++c) {
-    const double deviation = reciprocal_deviation(static_cast<double>(args.variance[c]), args.epsilon, args.placement);
-    args.scale[c] = static_cast<float>(static_cast<double>(at_or(args.gamma, c, 1.0F)) * deviation);
-    args.shift[c] = at_or(args.beta, c, 0.0F);
-  }
-}
-
-// Numbers of 16 channels. Backward goes through them step by step, each a loop over arrays that nothing aliases, which
-// the compiler vectorises; in one loop it does not, and roots and divisions are most of what a small tensor costs.
-struct alignas(64) SixteenChannels {
-  double of[kLanes];
-};
-
-template <class Compute>
-inline SixteenChannels each(const Compute& compute) {
-  SixteenChannels result;
-  for (Index i = 0; i < kLanes; ++i) result.of[i] = compute(i);
-  return result;
-}
-
-// `otherwise` where there are no values and behind the last of `count`.
-template <class T>
-inline SixteenChannels load(const T* values, Index first, Index count, double otherwise) {
-  SixteenChannels result;
-  if (values != nullptr && count == kLanes) {
-    for (Index i = 0; i < kLanes; ++i) result.of[i] = static_cast<double>(values[first + i]);
-    return result;
-  }
-  for (double& value : result.of) value = otherwise;
-  if (values == nullptr) return result;
-  for (Index i = 0; i < count; ++i) result.of[i] = static_cast<double>(values[first + i]);
-  return result;
-}
-
-inline void store(const SixteenChannels& from, float* values, Index first, Index count) {
-  if (values == nullptr) return;
-  if (count == kLanes) {
-    for (Index i = 0; i < kLanes; ++i) values[first + i] = static_cast<float>(from.of[i]);
-  } else {
-    for (Index i = 0; i < count; ++i) values[first + i] = static_cast<float>(from.of[i]);
+    const double deviation =
+        xbn::reciprocal_deviation(static_cast<double>(args.variance[c]), args.epsilon, args.placement);
+    const double gamma = args.gamma != nullptr ? static_cast<double>(args.gamma[c]) : 1.0;
+    args.scale[c] = static_cast<float>(gamma * deviation);
+    args.shift[c] = args.beta != nullptr ? args.beta[c] : 0.0F;
   }
 }
 
@@ -141,37 +132,35 @@ inline void store(const SixteenChannels& from, float* values, Index first, Index
 //   dgamma = sum(dy d) / s,  dx = gamma / s (dy - mean(dy) - d mean(dy d) k),
 // where k = (d s / d variance) 2 / s is 1 / s^2 with epsilon inside the root and 1 / (sigma s) outside it. The sums are
 // about the rounded mean; x holds what rounding lost, so that d = (x - rounded) - mean(x - rounded).
+template <class A>
 [[gnu::flatten]] inline void finalise_backward(Index channels, const BackwardFinalise& args) {
+  using D = DoubleLanes<A>;
   const bool batch = args.statistics == Statistics::batch;
   const bool inside = args.placement == EpsilonPlacement::inside_root;
-  const double count = args.count > 0 ? args.count : 1;
+  const D zero = D::all(0);
+  const D count = D::all(args.count > 0 ? args.count : 1);
   for (Index first = 0; first < channels; first += kLanes) {
     const Index n = channels - first < kLanes ? channels - first : kLanes;
-    const SixteenChannels variance = load(args.variance, first, n, 1);
-    const SixteenChannels gamma = load(args.gamma, first, n, 1);
-    const SixteenChannels sum_dy = load(args.dy, first, n, 0);
-    const SixteenChannels sum_x = load(batch ? args.x : nullptr, first, n, 0);
-    const SixteenChannels about_rounded = load(args.dy_x, first, n, 0);
-    const SixteenChannels deviation =
-        each([&](Index i) { return reciprocal_deviation(variance.of[i], args.epsilon, args.placement); });
-    const SixteenChannels scale = each([&](Index i) { return gamma.of[i] * deviation.of[i]; });
-    const SixteenChannels lost = each([&](Index i) { return sum_x.of[i] / count; });
-    const SixteenChannels sum_dy_x = each([&](Index i) { return about_rounded.of[i] - lost.of[i] * sum_dy.of[i]; });
-    store(each([&](Index i) { return sum_dy_x.of[i] * deviation.of[i]; }), args.dgamma, first, n);
-    store(sum_dy, args.dbeta, first, n);
-    store(scale, args.a, first, n);
+    const D variance = numbers<A>(args.variance, first, n, 1);
+    const D deviation = reciprocal_deviation<A>(variance, args.epsilon, args.placement);
+    const D scale = numbers<A>(args.gamma, first, n, 1) * deviation;
+    const D sum_dy = numbers<A>(args.dy, first, n);
+    const D lost = batch ? numbers<A>(args.x, first, n) / count : zero;
+    const D sum_dy_x = numbers<A>(args.dy_x, first, n) - lost * sum_dy;
+    store<A>(sum_dy_x * deviation, args.dgamma, first, n);
+    store<A>(sum_dy, args.dbeta, first, n);
+    store<A>(scale, args.a, first, n);
     if (args.b == nullptr) continue;
-    const SixteenChannels curvature = each([&](Index i) {
-      const double sigma = __builtin_sqrt(variance.of[i]);
-      const double outside = deviation.of[i] / (sigma == 0 ? __builtin_inf() : sigma);
-      return inside ? deviation.of[i] * deviation.of[i] : outside;
-    });
-    const SixteenChannels slope =
-        each([&](Index i) { return batch ? -scale.of[i] * curvature.of[i] * (sum_dy_x.of[i] / count) : 0.0; });
-    const SixteenChannels level =
-        each([&](Index i) { return batch ? -scale.of[i] * (sum_dy.of[i] / count) - slope.of[i] * lost.of[i] : 0.0; });
-    store(slope, args.b, first, n);
-    store(level, args.c, first, n);
+    D slope = zero;
+    D level = zero;
+    if (batch) {
+      const D sigma = sqrt(variance);
+      const D curvature = inside ? deviation * deviation : select(not_less_equal(sigma, zero), deviation / sigma, zero);
+      slope = zero - scale * curvature * (sum_dy_x / count);
+      level = zero - scale * (sum_dy / count) - slope * lost;
+    }
+    store<A>(slope, args.b, first, n);
+    store<A>(level, args.c, first, n);
   }
 }
 
