@@ -53,7 +53,7 @@ struct Column {
   Index count;
   const typename Reduction::Stored* next[Reduction::kSources];  // where reading goes on after it
 
-  // Where the page begins that is touched as the rows from `row` on are added, and less by that page.
+  // Rows that lie a page before those that are touched while the rows from `row` on are added.
   Rows<Reduction::kSources, typename Reduction::Stored> page_before_touched(Index row) const {
     constexpr Index kRowsOfPage = kPageOf<typename Reduction::Stored> / kLanes;
     Rows<Reduction::kSources, typename Reduction::Stored> result = shifted(rows, row, 0);
