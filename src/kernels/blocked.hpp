@@ -167,7 +167,7 @@ struct Blocked {
     for (Index n = 0; n < extent.images; ++n) {
       for (Index b = 0; b < blocks; ++b) {
         const Place next = reading.after(n, b);
-        Column<Reduction> column;
+        Column<Reduction> column{};
         for (int i = 0; i < Reduction::kSources; ++i) {
           const BlocksSource& source = sources.of[i];
           column.rows.data[i] = plane_of(source, n, b);
@@ -224,7 +224,7 @@ struct Blocked {
     alignas(64) float packed[Reduction::kSources][kPackedRows * kLanes / 2];
     for (Index first = 0; first < extent.length; first += kPackedRows) {
       const Index count = extent.length - first < kPackedRows ? extent.length - first : kPackedRows;
-      Column<Reduction> copy;
+      Column<Reduction> copy{};
       for (int i = 0; i < Reduction::kSources; ++i) {
         pack(rows.data[i] + first * rows.stride[i], rows.stride[i], count, extent.block, channels, packed[i]);
         copy.rows.data[i] = packed[i];
