@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <benchmark/benchmark.h>
+#include <numeric>
+#include <random>
 #include <string>
 
 #include "sleep.hpp"
@@ -23,45 +25,46 @@ class Collector : public benchmark::BenchmarkReporter {
   std::vector<double> seconds{};
 };
 
-/// One repetition: seconds a call of each contender.
-std::vector<double> run_registered() {
-  Collector collector;
-  benchmark::RunSpecifiedBenchmarks(&collector);
-  return collector.seconds;
-}
-
-void register_contender(Contender& contender, benchmark::IterationCount calls) {
+/// Seconds a call of a contender, averaged over `calls` of them.
+double time_of(Contender& contender, benchmark::IterationCount calls) {
   const auto time = [&contender](benchmark::State& state) {
     wait_until_others_sleep();
     contender.run();
     for (auto _ : state) contender.run();
   };
+  benchmark::ClearRegisteredBenchmarks();
   benchmark::RegisterBenchmark("contender", time)->Iterations(calls)->UseRealTime();
+  Collector collector;
+  benchmark::RunSpecifiedBenchmarks(&collector);
+  benchmark::ClearRegisteredBenchmarks();
+  return collector.seconds.at(0);
 }
 
 }  // namespace
 
 std::vector<double> estimate(const std::vector<Contender*>& contenders) {
-  benchmark::ClearRegisteredBenchmarks();
-  for (Contender* contender : contenders) register_contender(*contender, 1);
-  return run_registered();
+  std::vector<double> seconds;
+  for (Contender* contender : contenders) seconds.push_back(time_of(*contender, 1));
+  return seconds;
 }
 
 std::vector<std::vector<double>> measure(const std::vector<Contender*>& contenders, int repetitions) {
   constexpr double seconds_per_repetition = 0.01;
   constexpr double most_calls = 1e5;
   const std::vector<double> estimates = estimate(contenders);
-  benchmark::ClearRegisteredBenchmarks();
-  for (std::size_t i = 0; i < contenders.size(); ++i) {
-    const double calls = std::clamp(seconds_per_repetition / std::max(estimates[i], 1e-9), 1.0, most_calls);
-    register_contender(*contenders[i], static_cast<benchmark::IterationCount>(calls));
+  std::vector<benchmark::IterationCount> calls;
+  for (const double once : estimates) {
+    calls.push_back(static_cast<benchmark::IterationCount>(
+        std::clamp(seconds_per_repetition / std::max(once, 1e-9), 1.0, most_calls)));
   }
+  std::vector<std::size_t> order(contenders.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::mt19937 generator(1);
   std::vector<std::vector<double>> seconds(contenders.size());
   for (int repetition = 0; repetition < repetitions; ++repetition) {
-    const std::vector<double> one = run_registered();
-    for (std::size_t i = 0; i < contenders.size(); ++i) seconds[i].push_back(one[i]);
+    std::shuffle(order.begin(), order.end(), generator);
+    for (const std::size_t i : order) seconds[i].push_back(time_of(*contenders[i], calls[i]));
   }
-  benchmark::ClearRegisteredBenchmarks();
   return seconds;
 }
 

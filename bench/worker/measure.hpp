@@ -9,7 +9,8 @@
 namespace bench {
 
 /// Seconds a call of each contender, [contender][repetition]. Repetitions are interleaved: each times all contenders
-/// one after the other. Before each, all other threads of the process sleep and the contender runs once untimed.
+/// one after the other, in an order of its own, as what a contender finds in the caches depends on the one before it.
+/// Before each, all other threads of the process sleep and the contender runs once untimed.
 std::vector<std::vector<double>> measure(const std::vector<Contender*>& contenders, int repetitions);
 
 /// The same with one call each: enough to tell which contender is much faster.
