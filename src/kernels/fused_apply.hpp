@@ -41,6 +41,8 @@ class FusedApply {
   static constexpr int kBand = 4;
   // Shorter quarters of a run are not worth streams of their own.
   static constexpr Index kQuarter = 1024;
+  static constexpr int kLine = Operation::kLine;
+  static constexpr Index kLineBytes = 64;
 
   void run_side_by_side() {
     for (Index image = 0; image < extent_.images; ++image) {
@@ -83,9 +85,17 @@ class FusedApply {
     const Index elements = run_elements(extent_, extent_.positions);
     const Partial whole{kLanes, kLanes};
     Index i = 0;
-    for (; i + kLanes <= elements; i += kLanes) {
-      operation.template step<kBand, false, Store::streaming>(i, whole, coefficient);
+    const auto vectors_until = [&](Index end) {
+      if constexpr (kLine == 1) return;
+      for (; i < end && i + kLanes <= elements; i += kLanes) {
+        operation.template step<kBand, false, Store::streaming>(i, whole, coefficient);
+      }
+    };
+    vectors_until(elements_before_line(operation));
+    for (; i + kLine * kLanes <= elements; i += kLine * kLanes) {
+      operation.template step_line<kBand>(i, [&](int) { return coefficient; });
     }
+    vectors_until(elements);
     if (i < elements) {
       operation.template step<kBand, true, Store::streaming>(i, {elements - i, elements - i}, coefficient);
     }
@@ -111,22 +121,44 @@ class FusedApply {
 
   template <Store kStore>
   [[gnu::flatten, gnu::noinline]] void apply_run(Index elements, const Vector* coefficient) {
-    Operation operation = operation_;
     const Partial whole{kLanes, kLanes};
-    const Index quarter = elements / (kBand * kLanes) * kLanes;
-    const bool by_quarters = kStore == Store::streaming && quarter >= kQuarter;
-    const Index distance = by_quarters ? quarter : kLanes;
-    const Index stride = by_quarters ? kLanes : kBand * kLanes;
-    operation.for_each_tensor([&](auto& stream) { stream.step = distance; });
-    operation.mask.step = distance / 8;
+    Operation operation = operation_;
     Index i = 0;
-    for (Index turn = 0; turn < quarter; turn += kLanes, i += stride) {
+    if constexpr (kStore == Store::streaming) {
+      constexpr Index kLineLanes = kLine * kLanes;
+      const Index head = elements_before_line(operation);
+      const Index quarter = (elements - head) / (kBand * kLineLanes) * kLineLanes;
+      if (quarter >= kQuarter) {
+        for (; i < head; i += kLanes) operation.template step<1, false, kStore>(i, whole, coefficient);
+        set_step(operation, quarter);
+        for (; i < head + quarter; i += kLineLanes) {
+          operation.template step_line<kBand>(i, [&](int) { return coefficient; });
+        }
+        i = head + kBand * quarter;
+      }
+    }
+    set_step(operation, kLanes);
+    for (; i + kBand * kLanes <= elements; i += kBand * kLanes) {
       operation.template step<kBand, false, kStore>(i, whole, coefficient);
     }
-    for (i = kBand * quarter; i + kLanes <= elements; i += kLanes) {
-      operation.template step<1, false, kStore>(i, whole, coefficient);
-    }
+    for (; i + kLanes <= elements; i += kLanes) operation.template step<1, false, kStore>(i, whole, coefficient);
     if (i < elements) operation.template step<1, true, kStore>(i, {elements - i, elements - i}, coefficient);
+  }
+
+  static void set_step(Operation& operation, Index elements) {
+    operation.for_each_tensor([&](auto& stream) { stream.step = elements; });
+    operation.mask.step = elements / 8;
+  }
+
+  // Until what is written is at the beginning of a line of memory; of what can be streamed.
+  static Index elements_before_line(Operation& operation) {
+    Index result = 0;
+    operation.for_each_destination([&](const auto& stream, bool) {
+      constexpr auto kBytes = static_cast<Index>(sizeof(*stream.at));
+      const auto past = static_cast<Index>(reinterpret_cast<std::uintptr_t>(stream.at) % kLineBytes);
+      if (stream.present() && kBytes * kLine * kLanes == kLineBytes && past > 0) result = (kLineBytes - past) / kBytes;
+    });
+    return result;
   }
 
   void apply_rows(Index rows) {
@@ -183,12 +215,17 @@ class FusedApply {
     for (Index turn = 0; turn < turns; ++turn, skip_rows(operation, stride)) {
       Vector coefficient[kCoefficients];
       Index lane = 0;
-      for (; lane + kLanes <= lanes; lane += kLanes) {
-#pragma GCC unroll 6
-        for (int i = 0; i < kCoefficients; ++i) {
-          const Real* const values = operation.coefficients[i];
-          coefficient[i] = values != nullptr ? Vector::load(values + lane) : Vector::all(0);
+      if constexpr (kStore == Store::streaming && kLine > 1 && kRows == kBand) {
+        Vector of_line[kLine][kCoefficients];
+        for (; lane + kLine * kLanes <= lanes; lane += kLine * kLanes) {
+          operation.template step_line<kRows>(lane, [&](int vector) {
+            load_coefficients(lane + vector * kLanes, of_line[vector]);
+            return of_line[vector];
+          });
         }
+      }
+      for (; lane + kLanes <= lanes; lane += kLanes) {
+        load_coefficients(lane, coefficient);
         operation.template step<kRows, false, kStore>(lane, whole, coefficient);
       }
       if (lane < lanes) {
@@ -199,6 +236,14 @@ class FusedApply {
         }
         operation.template step<kRows, true, kStore>(lane, {count, count}, coefficient);
       }
+    }
+  }
+
+  void load_coefficients(Index lane, Vector* coefficient) const {
+#pragma GCC unroll 6
+    for (int i = 0; i < kCoefficients; ++i) {
+      const Real* const values = operation_.coefficients[i];
+      coefficient[i] = values != nullptr ? Vector::load(values + lane) : Vector::all(0);
     }
   }
 

@@ -4,6 +4,8 @@
 // to any type. Types are template parameters; which activation, whether there is a residual or a mask, is asked once
 // for several vectors, which costs nothing beside them.
 
+#include <algorithm>
+
 #include "kernels/activation.hpp"
 #include "kernels/fused_table.hpp"
 #include "kernels/masked_rows.hpp"
@@ -28,6 +30,8 @@ struct Stream {
   void advance(Index elements) {
     if (present()) at += elements;
   }
+  // In one of several vectors.
+  T* of(int vector, Index i) const { return at + vector * step + i; }
   bool follows_rows(Index width) const { return !present() || row_pitch == width; }
 };
 
@@ -74,6 +78,37 @@ inline void store_to(const RealLanes<A, T>& value, T* to, const Partial& partial
     store_lanes<A>(value, to);
   }
 }
+
+// Vectors of T that fill a line of memory.
+template <class T>
+inline constexpr int kVectorsOfLine = sizeof(T) < 4 ? 4 / static_cast<int>(sizeof(T)) : 1;
+
+// Vectors side by side as they will be in memory, in kCount places: each line is streamed at once. By parts, with those
+// of other lines between them, streaming takes up to four times as long.
+template <class A, class T, int kCount, int kVectors>
+struct Lines {
+  using Image = std::conditional_t<kIsReal<T>, RealLanes<A, T>, ImageOf<A, T>>;
+
+  Image image[kCount][kVectors];
+
+  void set(int vector, const RealLanes<A, T>* value) {
+#pragma GCC unroll 4
+    for (int k = 0; k < kCount; ++k) {
+      if constexpr (kIsReal<T>) {
+        image[k][vector] = value[k];
+      } else {
+        image[k][vector] = encode<T, A>(value[k]);
+      }
+    }
+  }
+  void stream(const Stream<T>& to, Index i) const {
+#pragma GCC unroll 4
+    for (int k = 0; k < kCount; ++k) {
+#pragma GCC unroll 4
+      for (int vector = 0; vector < kVectors; ++vector) image[k][vector].stream(to.of(k, i + vector * kLanes));
+    }
+  }
+};
 
 inline void store_bits(unsigned bits, std::uint8_t* to, const Partial& partial) {
   if (partial.count < kLanes) bits &= (1U << partial.count) - 1U;
@@ -122,30 +157,50 @@ struct Forward {
     return static_cast<Index>((0U - reinterpret_cast<std::uintptr_t>(y.at)) % kVector / sizeof(Destination));
   }
 
-  template <int kCount, bool kPartial, Store kStore>
-  [[gnu::always_inline]] void step(Index i, const Partial& partial, const Vector* coefficient) const {
-    Vector z[kCount];
+  template <int kCount, bool kPartial>
+  [[gnu::always_inline]] void compute(Index i, const Partial& partial, const Vector* coefficient, Vector* z) const {
 #pragma GCC unroll 4
     for (int k = 0; k < kCount; ++k) {
-      const Vector value = load_from<A, kPartial>(x.at + k * x.step + i, partial);
+      const Vector value = load_from<A, kPartial>(x.of(k, i), partial);
       z[k] = fma(value - coefficient[kMean], coefficient[kScale], coefficient[kShift]);
     }
     if (residual.present()) {
 #pragma GCC unroll 4
       for (int k = 0; k < kCount; ++k) {
-        z[k] = z[k] + load_from<A, kPartial>(residual.at + k * residual.step + i, partial);
+        z[k] = z[k] + load_from<A, kPartial>(residual.of(k, i), partial);
       }
     }
     if (mask.present()) {
 #pragma GCC unroll 4
       for (int k = 0; k < kCount; ++k) {
-        store_bits(passes(z[k]), mask.at + k * mask.step + i / 8, kPartial ? partial : Partial{kLanes, kLanes});
+        store_bits(passes(z[k]), mask.of(k, i / 8), kPartial ? partial : Partial{kLanes, kLanes});
       }
     }
     activate<A, Real, kCount, kLight>(activation, z);
+  }
+
+  template <int kCount, bool kPartial, Store kStore>
+  [[gnu::always_inline]] void step(Index i, const Partial& partial, const Vector* coefficient) const {
+    Vector z[kCount];
+    compute<kCount, kPartial>(i, partial, coefficient, z);
     const Partial of{partial.count, owns_padding ? partial.written : partial.count};
 #pragma GCC unroll 4
-    for (int k = 0; k < kCount; ++k) store_to<A, kPartial, kStore>(z[k], y.at + k * y.step + i, of);
+    for (int k = 0; k < kCount; ++k) store_to<A, kPartial, kStore>(z[k], y.of(k, i), of);
+  }
+
+  static constexpr int kLine = kVectorsOfLine<Destination>;
+
+  // Streams a line in each place. coefficient_of(v): those of its vector v.
+  template <int kCount, class CoefficientOf>
+  [[gnu::always_inline]] void step_line(Index i, const CoefficientOf& coefficient_of) const {
+    Lines<A, Destination, kCount, kLine> lines;
+#pragma GCC unroll 4
+    for (int vector = 0; vector < kLine; ++vector) {
+      Vector z[kCount];
+      compute<kCount, false>(i + vector * kLanes, {kLanes, kLanes}, coefficient_of(vector), z);
+      lines.set(vector, z);
+    }
+    lines.stream(y, i);
   }
 };
 
@@ -222,15 +277,15 @@ struct GradientStreams {
   [[gnu::always_inline]] void load(Index i, const Partial& partial, const Vector* coefficient, Vector* gradient,
                                    Vector* value) const {
 #pragma GCC unroll 4
-    for (int k = 0; k < kCount; ++k) gradient[k] = load_from<A, kPartial>(dy.at + k * dy.step + i, partial);
+    for (int k = 0; k < kCount; ++k) gradient[k] = load_from<A, kPartial>(dy.of(k, i), partial);
 #pragma GCC unroll 4
     for (int k = 0; k < kCount; ++k) {
-      value[k] = x.present() ? load_from<A, kPartial>(x.at + k * x.step + i, partial) : coefficient[kCenter];
+      value[k] = x.present() ? load_from<A, kPartial>(x.of(k, i), partial) : coefficient[kCenter];
     }
     if (mask.present()) {
 #pragma GCC unroll 4
       for (int k = 0; k < kCount; ++k) {
-        gradient[k] = keep(load_bits(mask.at + k * mask.step + i / 8, kPartial ? partial.count : kLanes), gradient[k]);
+        gradient[k] = keep(load_bits(mask.of(k, i / 8), kPartial ? partial.count : kLanes), gradient[k]);
       }
     }
     if constexpr (kLight) return;
@@ -247,7 +302,7 @@ struct GradientStreams {
       if (residual.present()) {
 #pragma GCC unroll 4
         for (int k = 0; k < kCount; ++k) {
-          z[k] = z[k] + load_from<A, kPartial>(residual.at + k * residual.step + i, partial);
+          z[k] = z[k] + load_from<A, kPartial>(residual.of(k, i), partial);
         }
       }
       times_derivative<A, Real, kCount>(activation, z, gradient);
@@ -296,30 +351,56 @@ struct Backward : GradientStreams<A, Source, Gradient, kLight> {
     return static_cast<Index>((0U - reinterpret_cast<std::uintptr_t>(dx.at)) % kVector / sizeof(Source));
   }
 
-  template <int kCount, bool kPartial, Store kStore>
-  [[gnu::always_inline]] void step(Index i, const Partial& partial, const Vector* coefficient) const {
-    Vector gradient[kCount];
-    Vector value[kCount];
+  // The gradients of x and of what was added.
+  template <int kCount, bool kPartial>
+  [[gnu::always_inline]] void compute(Index i, const Partial& partial, const Vector* coefficient, Vector* value,
+                                      Vector* gradient) const {
     this->template load<kCount, kPartial>(i, partial, coefficient, gradient, value);
 #pragma GCC unroll 4
     for (int k = 0; k < kCount; ++k) {
       const Vector through_statistics = fma(value[k] - coefficient[kCenter], coefficient[kB], coefficient[kC]);
       value[k] = fma(gradient[k], coefficient[kA], through_statistics * weight);
     }
+  }
+
+  template <int kCount, bool kPartial, Store kStore>
+  [[gnu::always_inline]] void step(Index i, const Partial& partial, const Vector* coefficient) const {
+    Vector gradient[kCount];
+    Vector value[kCount];
+    compute<kCount, kPartial>(i, partial, coefficient, value, gradient);
     if (dx.present()) {
 #pragma GCC unroll 4
       for (int k = 0; k < kCount; ++k) {
         const Partial of{partial.count, owns_padding[0] ? partial.written : partial.count};
-        store_to<A, kPartial, kStore>(value[k], dx.at + k * dx.step + i, of);
+        store_to<A, kPartial, kStore>(value[k], dx.of(k, i), of);
       }
     }
     if (d_residual.present()) {
 #pragma GCC unroll 4
       for (int k = 0; k < kCount; ++k) {
         const Partial of{partial.count, owns_padding[1] ? partial.written : partial.count};
-        store_to<A, kPartial, kStore>(gradient[k], d_residual.at + k * d_residual.step + i, of);
+        store_to<A, kPartial, kStore>(gradient[k], d_residual.of(k, i), of);
       }
     }
+  }
+
+  static constexpr int kLine = std::max(kVectorsOfLine<Source>, kVectorsOfLine<Gradient>);
+
+  // Streams a line, or two, in each place. coefficient_of(v): those of its vector v.
+  template <int kCount, class CoefficientOf>
+  [[gnu::always_inline]] void step_line(Index i, const CoefficientOf& coefficient_of) const {
+    Lines<A, Source, kCount, kLine> of_dx;
+    Lines<A, Gradient, kCount, kLine> of_residual;
+#pragma GCC unroll 2
+    for (int vector = 0; vector < kLine; ++vector) {
+      Vector gradient[kCount];
+      Vector value[kCount];
+      compute<kCount, false>(i + vector * kLanes, {kLanes, kLanes}, coefficient_of(vector), value, gradient);
+      of_dx.set(vector, value);
+      of_residual.set(vector, gradient);
+    }
+    if (dx.present()) of_dx.stream(dx, i);
+    if (d_residual.present()) of_residual.stream(d_residual, i);
   }
 };
 

@@ -43,7 +43,7 @@ struct MomentsStreams {
   template <int kCount, bool kPartial>
   void stage(Index i, const Partial& partial, const Vector*, Vector* out) const {
 #pragma GCC unroll 4
-    for (int k = 0; k < kCount; ++k) out[k] = load_from<A, kPartial>(x.at + k * x.step + i, partial);
+    for (int k = 0; k < kCount; ++k) out[k] = load_from<A, kPartial>(x.of(k, i), partial);
   }
 };
 
