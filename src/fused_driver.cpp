@@ -112,7 +112,7 @@ class FusedDriver<Real>::ForwardCall {
 
  private:
   bool can_overlap(const std::int64_t* lengths) const {
-    return std::is_same_v<Real, float> && lengths == nullptr && !of_.problem_.weights && x.type == y_.type &&
+    return x.type == DataType::f32 && y_.type == DataType::f32 && lengths == nullptr && !of_.problem_.weights &&
            is_light(of_.problem_.activation);
   }
 

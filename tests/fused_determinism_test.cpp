@@ -212,6 +212,25 @@ TEST_P(FusedDeterminismTest, AnySharing) {
   }
 }
 
+// Runs and rows of odd numbers of vectors: what is streamed in lines of several vectors begins and ends within one.
+TEST_P(FusedDeterminismTest, LinesOfAnyType) {
+  using enum DataType;
+  for (const TypePair& types :
+       {TypePair{f32, f32}, {bf16, bf16}, {f16, f32}, {f32, bf16}, {s8, s8}, {u8, u8}, {f32, u8}}) {
+    for (const Shape& shape : {Shape{9, 6, 528}, Shape{4, 112, 99}, Shape{8, 16, 400}, Shape{1, 2, 8192}}) {
+      Problem problem = fused_problem(shape, types.source, types.destination, Activation::relu());
+      problem.residual = !is_integer(types.source) && !is_integer(types.destination);
+      const Case of = make_case(problem);
+      for (const Layout layout : layouts_of(shape)) {
+        problem.layout = layout;
+        SCOPED_TRACE(to_string(problem));
+        const Results kept = run_all(of, BatchNorm(problem, {&serial_executor(), {1 << 20, 1 << 30}}), 0);
+        expect_same(run_all(of, BatchNorm(problem, {&serial_executor(), {2048, 4096}}), 0), kept);
+      }
+    }
+  }
+}
+
 TEST_P(FusedDeterminismTest, SevenThreadsTakePart) {
   const Problem problem = [] {
     Problem made = fused_problem({8, 64, 784}, DataType::bf16, DataType::bf16, Activation::relu());

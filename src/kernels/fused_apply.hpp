@@ -84,18 +84,17 @@ class FusedApply {
     operation.mask.step = distance * operation.mask.image_pitch;
     const Index elements = run_elements(extent_, extent_.positions);
     const Partial whole{kLanes, kLanes};
+    const Index head = elements_before_line(operation);
     Index i = 0;
-    const auto vectors_until = [&](Index end) {
-      if constexpr (kLine == 1) return;
-      for (; i < end && i + kLanes <= elements; i += kLanes) {
+    while (i + kLanes <= elements) {
+      if (kLine == 1 || (i >= head && i + kLine * kLanes <= elements)) {
+        operation.template step_line<kBand>(i, [&](int) { return coefficient; });
+        i += kLine * kLanes;
+      } else {
         operation.template step<kBand, false, Store::streaming>(i, whole, coefficient);
+        i += kLanes;
       }
-    };
-    vectors_until(elements_before_line(operation));
-    for (; i + kLine * kLanes <= elements; i += kLine * kLanes) {
-      operation.template step_line<kBand>(i, [&](int) { return coefficient; });
     }
-    vectors_until(elements);
     if (i < elements) {
       operation.template step<kBand, true, Store::streaming>(i, {elements - i, elements - i}, coefficient);
     }

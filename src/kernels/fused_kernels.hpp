@@ -47,10 +47,8 @@ struct FusedKernels {
 
   static void apply_and_moments(const FusedForward<Real>& now, const FusedExtent& extent, const FusedSource& x,
                                 const WideMoments<Real>& out) {
-    with_type_of<Real>(x.type, [&]<class Source>(Source) {
-      beside(Forward<A, Source, Source, true>(now), Forward<A, Source, Source>(now), now.extent, now.store,
-             [&](auto& companion) { moments_of<Source>(extent, x, out, companion); });
-    });
+    beside(Forward<A, Real, Real, true>(now), Forward<A, Real, Real>(now), now.extent, now.store,
+           [&](auto& companion) { moments_of<Real>(extent, x, out, companion); });
   }
 
   static void gradient_sums(const FusedGradient<Real>& tile, const WideGradientSums<Real>& out) {

@@ -194,7 +194,7 @@ struct Forward {
   template <int kCount, class CoefficientOf>
   [[gnu::always_inline]] void step_line(Index i, const CoefficientOf& coefficient_of) const {
     Lines<A, Destination, kCount, kLine> lines;
-#pragma GCC unroll 4
+#pragma GCC unroll 1
     for (int vector = 0; vector < kLine; ++vector) {
       Vector z[kCount];
       compute<kCount, false>(i + vector * kLanes, {kLanes, kLanes}, coefficient_of(vector), z);
@@ -391,7 +391,7 @@ struct Backward : GradientStreams<A, Source, Gradient, kLight> {
   [[gnu::always_inline]] void step_line(Index i, const CoefficientOf& coefficient_of) const {
     Lines<A, Source, kCount, kLine> of_dx;
     Lines<A, Gradient, kCount, kLine> of_residual;
-#pragma GCC unroll 2
+#pragma GCC unroll 1
     for (int vector = 0; vector < kLine; ++vector) {
       Vector gradient[kCount];
       Vector value[kCount];

@@ -188,14 +188,14 @@ struct FusedTable {
   // Ahead of the moments of a tile.
   void (*prefetch_pivots)(const FusedExtent& extent, const FusedSource& x);
   void (*apply)(const FusedForward<Real>& tile);
-  // `now` beside the moments of another tile, both of planes or blocks, without void positions. x and y have one type,
-  // and the activation is light: none, ReLU, leaky or clipped ReLU. Null in double.
+  // `now` beside the moments of another tile, both of planes or blocks of f32, without void positions. The activation
+  // is light: none, ReLU, leaky or clipped ReLU. Null in double. (In half precision both are computation, and gain
+  // nothing by company.)
   void (*apply_and_moments)(const FusedForward<Real>& now, const FusedExtent& extent, const FusedSource& x,
                             const WideMoments<Real>& out);
   void (*gradient_sums)(const FusedGradient<Real>& tile, const WideGradientSums<Real>& out);
   void (*gradient_apply)(const FusedGradient<Real>& tile, const FusedGradientApply<Real>& out);
-  // Likewise, beside the gradient sums of another tile, of f32 alone; without activation or with a mask. (In half
-  // precision the sums are computation, and gain nothing by company.)
+  // Likewise, beside the gradient sums of another tile; without activation or with a mask.
   void (*gradient_apply_and_sums)(const FusedGradient<Real>& now, const FusedGradientApply<Real>& apply,
                                   const FusedGradient<Real>& tile, const WideGradientSums<Real>& out);
   // Adds to saturated[c] how many elements of y the activation has saturated.

@@ -223,10 +223,13 @@ inline Image<A, 32> to_bfloat16(const Lanes<A>& value) {
   if constexpr (std::is_same_v<A, Avx512>) {
     const __m512i bits = bits_of(value).batch;
     const __mmask16 odd = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000));
-    const __mmask16 nan = _mm512_cmp_ps_mask(value.batch, value.batch, _CMP_UNORD_Q);
     const __m512i half = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff));
     const __m512i rounded = _mm512_mask_sub_epi32(half, odd, half, _mm512_set1_epi32(-1));
-    return upper_words<A>({_mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000))});
+    // What it answers to quiet NaN and to signalling NaN is the NaN, quiet; to all else, what it was given.
+    constexpr int kQuietNan = 0x22;
+    const __m512 number =
+        _mm512_fixupimm_ps(_mm512_castsi512_ps(rounded), value.batch, _mm512_set1_epi32(kQuietNan), 0);
+    return upper_words<A>({_mm512_castps_si512(number)});
   } else {
     const IntLanes<A> bits = bits_of(value);
     const IntLanes<A> odd = shift_right<16>(bits) & all_bits<A>(1);
