@@ -188,25 +188,30 @@ struct FusedKernels {
   static void find_pivots(const MomentsStreams<A, Source>& streams, const FusedExtent& extent, Index count,
                           Real* pivot) {
     if (extent.shape == Shape::planes) return find_pivots_of_planes(streams.x, extent, count, pivot);
-    alignas(64) Real sample[kLanes][kMaxLanes];
-    MomentsStreams<A, Source> at = streams;
+    const Source* sample[kLanes];
     for (Index i = 0; i < kLanes; ++i) {
       const Place place = pivot_place(extent, count, i);
-      for (Index b = 0; b < extent.blocks; ++b) {
-        move_to(at, place.image, b, place.position);
-        const Index channels = channels_of(extent, b);
-        for (Index lane = 0; lane < channels; lane += kLanes) {
-          const Index lanes = channels - lane < kLanes ? channels - lane : kLanes;
-          load_first_lanes<A>(at.x.at + lane, lanes).store_first(sample[i] + first_channel(extent, b) + lane, lanes);
+      sample[i] = streams.x.base + place.image * streams.x.image_pitch + place.position * streams.x.row_pitch;
+    }
+    for (Index b = 0; b < extent.blocks; ++b) {
+      const Index channels = channels_of(extent, b);
+      if (extent.shape == Shape::rows) {
+        for (const Source* from : sample) {
+          for (Index lane = 0; lane < channels; lane += kLanes) prefetch(from + lane);
         }
       }
-    }
-    for (Index half = kLanes / 2; half > 0; half /= 2) {
-      for (Index i = 0; i < half; ++i) {
-        for (Index c = 0; c < extent.channels; ++c) sample[i][c] += sample[i + half][c];
+      for (Index lane = 0; lane < channels; lane += kLanes) {
+        const Index lanes = channels - lane < kLanes ? channels - lane : kLanes;
+        Vector value[kLanes];
+        for (Index i = 0; i < kLanes; ++i) {
+          value[i] = load_first_lanes<A>(sample[i] + b * streams.x.block_pitch + lane, lanes);
+        }
+        for (Index half = kLanes / 2; half > 0; half /= 2) {
+          for (Index i = 0; i < half; ++i) value[i] = value[i] + value[i + half];
+        }
+        (value[0] * Vector::all(Real{1} / kLanes)).store_first(pivot + first_channel(extent, b) + lane, lanes);
       }
     }
-    for (Index c = 0; c < extent.channels; ++c) pivot[c] = sample[0][c] * (Real{1} / kLanes);
   }
 
   // Those of one channel side by side in a vector.

@@ -111,7 +111,12 @@ struct Lines {
 };
 
 inline void store_bits(unsigned bits, std::uint8_t* to, const Partial& partial) {
-  if (partial.count < kLanes) bits &= (1U << partial.count) - 1U;
+  if (partial.count == kLanes) {
+    const auto all = static_cast<std::uint16_t>(bits);
+    __builtin_memcpy(to, &all, sizeof all);
+    return;
+  }
+  bits &= (1U << partial.count) - 1U;
   to[0] = static_cast<std::uint8_t>(bits);
   if (partial.written > 8) to[1] = static_cast<std::uint8_t>(bits >> 8);
 }
