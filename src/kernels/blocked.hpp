@@ -7,6 +7,7 @@
 
 #include "kernels/blocked_apply.hpp"
 #include "kernels/column_sums.hpp"
+#include "kernels/pivots.hpp"
 #include "kernels/row_sums.hpp"
 #include "kernels/statistics.hpp"
 
@@ -133,18 +134,14 @@ struct Blocked {
     return position / extent.length * x.image_pitch + position % extent.length * x.row_pitch;
   }
 
-  // The mean of those positions, as a tree: 16 equal elements give back exactly themselves.
   static void find_pivots(const BlocksSource& x, const BlocksExtent& extent, float* pivot) {
     Index offset[kLanes];
     for (Index i = 0; i < kLanes; ++i) offset[i] = pivot_offset(x, extent, i);
     for (Index b = 0; b * extent.block < extent.channels; ++b) {
       const Index channels = channels_of(extent, b);
-      Lanes<A> value[kLanes];
-      for (Index i = 0; i < kLanes; ++i) value[i] = Lanes<A>::load_first(plane_of(x, 0, b) + offset[i], channels);
-      for (Index half = kLanes / 2; half > 0; half /= 2) {
-        for (Index i = 0; i < half; ++i) value[i] = value[i] + value[i + half];
-      }
-      (value[0] * Lanes<A>::all(1.0F / kLanes)).store_first(pivot + b * extent.block, channels);
+      Lanes<A> sample[kLanes];
+      for (Index i = 0; i < kLanes; ++i) sample[i] = Lanes<A>::load_first(plane_of(x, 0, b) + offset[i], channels);
+      mean_of_samples<A, float>(sample).store_first(pivot + b * extent.block, channels);
     }
   }
 

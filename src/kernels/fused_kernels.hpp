@@ -5,6 +5,7 @@
 #include "kernels/fused_companions.hpp"
 #include "kernels/fused_statistics.hpp"
 #include "kernels/fused_sums.hpp"
+#include "kernels/pivots.hpp"
 #include "kernels/statistics.hpp"
 
 namespace xbn::kernels {
@@ -188,28 +189,25 @@ struct FusedKernels {
   static void find_pivots(const MomentsStreams<A, Source>& streams, const FusedExtent& extent, Index count,
                           Real* pivot) {
     if (extent.shape == Shape::planes) return find_pivots_of_planes(streams.x, extent, count, pivot);
-    const Source* sample[kLanes];
+    const Source* sample_at[kLanes];
     for (Index i = 0; i < kLanes; ++i) {
       const Place place = pivot_place(extent, count, i);
-      sample[i] = streams.x.base + place.image * streams.x.image_pitch + place.position * streams.x.row_pitch;
+      sample_at[i] = streams.x.base + place.image * streams.x.image_pitch + place.position * streams.x.row_pitch;
     }
     for (Index b = 0; b < extent.blocks; ++b) {
       const Index channels = channels_of(extent, b);
       if (extent.shape == Shape::rows) {
-        for (const Source* from : sample) {
+        for (const Source* from : sample_at) {
           for (Index lane = 0; lane < channels; lane += kLanes) prefetch(from + lane);
         }
       }
       for (Index lane = 0; lane < channels; lane += kLanes) {
         const Index lanes = channels - lane < kLanes ? channels - lane : kLanes;
-        Vector value[kLanes];
+        Vector sample[kLanes];
         for (Index i = 0; i < kLanes; ++i) {
-          value[i] = load_first_lanes<A>(sample[i] + b * streams.x.block_pitch + lane, lanes);
+          sample[i] = load_first_lanes<A>(sample_at[i] + b * streams.x.block_pitch + lane, lanes);
         }
-        for (Index half = kLanes / 2; half > 0; half /= 2) {
-          for (Index i = 0; i < half; ++i) value[i] = value[i] + value[i + half];
-        }
-        (value[0] * Vector::all(Real{1} / kLanes)).store_first(pivot + first_channel(extent, b) + lane, lanes);
+        mean_of_samples<A, Real>(sample).store_first(pivot + first_channel(extent, b) + lane, lanes);
       }
     }
   }

@@ -4,8 +4,6 @@
 // to any type. Types are template parameters; which activation, whether there is a residual or a mask, is asked once
 // for several vectors, which costs nothing beside them.
 
-#include <algorithm>
-
 #include "kernels/activation.hpp"
 #include "kernels/fused_table.hpp"
 #include "kernels/masked_rows.hpp"
@@ -389,7 +387,8 @@ struct Backward : GradientStreams<A, Source, Gradient, kLight> {
     }
   }
 
-  static constexpr int kLine = std::max(kVectorsOfLine<Source>, kVectorsOfLine<Gradient>);
+  static constexpr int kLine =
+      kVectorsOfLine<Source> > kVectorsOfLine<Gradient> ? kVectorsOfLine<Source> : kVectorsOfLine<Gradient>;
 
   // Streams a line, or two, in each place. coefficient_of(v): those of its vector v.
   template <int kCount, class CoefficientOf>

@@ -6,6 +6,7 @@
 
 #include "kernels/column_sums.hpp"
 #include "kernels/elementwise.hpp"
+#include "kernels/pivots.hpp"
 #include "kernels/row_sums.hpp"
 #include "kernels/statistics.hpp"
 
@@ -99,23 +100,20 @@ struct Interleaved {
   static Index smaller(Index a, Index b) { return a < b ? a : b; }
 
   static void find_pivots(const RowsSource& x, const RowsExtent& extent, float* pivot) {
-    const float* sample[kLanes];
+    const float* place[kLanes];
     for (Index i = 0; i < kLanes; ++i) {
-      sample[i] = row(x, extent.first + (2 * i + 1) * extent.count / (2 * kLanes));
+      place[i] = row(x, extent.first + (2 * i + 1) * extent.count / (2 * kLanes));
     }
     if (x.channel_pitch == 1) {
-      for (const float* from : sample) {
+      for (const float* from : place) {
         for (Index c = 0; c < extent.channels; c += kLanes) prefetch(from + c);
       }
     }
     for (Index c = 0; c < extent.channels; c += kLanes) {
       const Index lanes = smaller(kLanes, extent.channels - c);
-      Lanes<A> value[kLanes];
-      for (Index i = 0; i < kLanes; ++i) value[i] = load(sample[i] + c * x.channel_pitch, lanes, x.channel_pitch);
-      for (Index half = kLanes / 2; half > 0; half /= 2) {
-        for (Index i = 0; i < half; ++i) value[i] = value[i] + value[i + half];
-      }
-      (value[0] * Lanes<A>::all(1.0F / kLanes)).store_first(pivot + c, lanes);
+      Lanes<A> sample[kLanes];
+      for (Index i = 0; i < kLanes; ++i) sample[i] = load(place[i] + c * x.channel_pitch, lanes, x.channel_pitch);
+      mean_of_samples<A, float>(sample).store_first(pivot + c, lanes);
     }
   }
 

@@ -4,6 +4,7 @@
 // Worth it where a tile has so few elements of each channel that what is done once a channel takes longest.
 
 #include "kernels/column_sums.hpp"
+#include "kernels/pivots.hpp"
 #include "kernels/planar_apply.hpp"
 
 namespace xbn::kernels {
@@ -68,17 +69,14 @@ struct TurnedPlanes {
   }
 };
 
-// The mean of 16 rows that are spread evenly over `count`, as a tree: equal elements give back exactly themselves.
+// Of 16 of the `count` rows.
 template <class A>
 inline Lanes<A> pivots_of_turned(const TurnedPlanes& x, Index count) {
   Lanes<A> sample[kLanes];
   for (Index i = 0; i < kLanes; ++i) {
     sample[i] = Lanes<A>::load(x.rows + (2 * i + 1) * count / (2 * kLanes) * kLanes);
   }
-  for (Index half = kLanes / 2; half > 0; half /= 2) {
-    for (Index i = 0; i < half; ++i) sample[i] = sample[i] + sample[i + half];
-  }
-  return sample[0] * Lanes<A>::all(1.0F / kLanes);
+  return mean_of_samples<A, float>(sample);
 }
 
 // `sums` have 16 places each, as `center` has.
