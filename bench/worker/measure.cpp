@@ -32,7 +32,6 @@ double time_of(Contender& contender, benchmark::IterationCount calls) {
     contender.run();
     for (auto _ : state) contender.run();
   };
-  benchmark::ClearRegisteredBenchmarks();
   benchmark::RegisterBenchmark("contender", time)->Iterations(calls)->UseRealTime();
   Collector collector;
   benchmark::RunSpecifiedBenchmarks(&collector);

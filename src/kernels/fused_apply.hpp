@@ -218,13 +218,13 @@ class FusedApply {
         Vector of_line[kLine][kCoefficients];
         for (; lane + kLine * kLanes <= lanes; lane += kLine * kLanes) {
           operation.template step_line<kRows>(lane, [&](int vector) {
-            load_coefficients(lane + vector * kLanes, of_line[vector]);
+            load_coefficients(operation, lane + vector * kLanes, of_line[vector]);
             return of_line[vector];
           });
         }
       }
       for (; lane + kLanes <= lanes; lane += kLanes) {
-        load_coefficients(lane, coefficient);
+        load_coefficients(operation, lane, coefficient);
         operation.template step<kRows, false, kStore>(lane, whole, coefficient);
       }
       if (lane < lanes) {
@@ -238,10 +238,10 @@ class FusedApply {
     }
   }
 
-  void load_coefficients(Index lane, Vector* coefficient) const {
+  static void load_coefficients(const Operation& operation, Index lane, Vector* coefficient) {
 #pragma GCC unroll 6
     for (int i = 0; i < kCoefficients; ++i) {
-      const Real* const values = operation_.coefficients[i];
+      const Real* const values = operation.coefficients[i];
       coefficient[i] = values != nullptr ? Vector::load(values + lane) : Vector::all(0);
     }
   }
