@@ -231,6 +231,25 @@ TEST_P(FusedDeterminismTest, LinesOfAnyType) {
   }
 }
 
+// Dense rows are one run, streamed or not, in which vectors begin anywhere in a row; padded ones are taken one by one.
+TEST_P(FusedDeterminismTest, RowsOfAnyLength) {
+  using enum DataType;
+  for (const TypePair& types :
+       {TypePair{f32, f32}, {bf16, bf16}, {f16, f32}, {f32, bf16}, {f64, f64}, {s8, s8}, {f32, u8}}) {
+    for (const std::int64_t channels : {1, 3, 8, 15, 17, 24, 40, 100, 616}) {
+      Problem problem = fused_problem({2, channels, 130}, types.source, types.destination, Activation::relu());
+      problem.residual = !is_integer(types.source) && !is_integer(types.destination);
+      problem.layout = Layout::nxc;
+      SCOPED_TRACE(to_string(problem));
+      const Case of = make_case(problem);
+      const Results kept = run_all(of, BatchNorm(problem, {&serial_executor(), {1 << 20, 1 << 30}}), 0);
+      const BatchNorm streaming(problem, {&serial_executor(), {2048, 4096}});
+      expect_same(run_all(of, streaming, 0), kept);
+      for (const std::size_t placement : {1, 2, 3}) expect_same(run_all(of, streaming, placement, false), kept);
+    }
+  }
+}
+
 TEST_P(FusedDeterminismTest, SevenThreadsTakePart) {
   const Problem problem = [] {
     Problem made = fused_problem({8, 64, 784}, DataType::bf16, DataType::bf16, Activation::relu());

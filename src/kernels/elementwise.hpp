@@ -2,7 +2,7 @@
 
 // What the apply passes compute of each element, and the runs and rows over which they do it.
 
-#include "kernels/simd_extras.hpp"
+#include "kernels/dense_rows.hpp"
 
 namespace xbn::kernels {
 namespace {
@@ -225,6 +225,38 @@ inline void apply_rows(const RowStreams<Operation>& rows, Index count, Index lan
   apply_bands<A, Operation, kStore, kBand>(rows, 0, quarter, distance, stride, lanes, coefficients);
   const Index done = quarter * kBand;
   if (done < count) apply_bands<A, Operation, kStore, 1>(rows, done, count - done, 0, 1, lanes, coefficients);
+}
+
+// `count` rows of `lanes` lanes that follow each other: as one run.
+template <class A, class Operation, Store kStore>
+[[gnu::flatten, gnu::noinline]] inline void apply_dense_rows(const Streams<Operation>& streams, Index count,
+                                                             Index lanes, const Coefficients<Operation>& coefficients) {
+  const DenseCoefficients<A, float, Operation::kCoefficients> of_lanes(coefficients.of, lanes);
+  const Index elements = count * lanes;
+  const Index head = kStore == Store::streaming ? misaligned_elements(streams.destination) : 0;
+  Lanes<A> coefficient[Operation::kCoefficients];
+  Index lane = 0;
+  if (head > 0) {
+    of_lanes.next(lane, coefficient);
+    compute_first<A>(streams, 0, head, coefficient);
+  }
+  const Index stream = rows_of_stream((elements - head) / lanes, lanes, kLanes) * lanes;
+  Index i = head;
+  for (lane = head; i < head + stream; i += kLanes) {
+    of_lanes.next(lane, coefficient);
+#pragma GCC unroll 4
+    for (Index r = 0; r < kDenseStreams; ++r) {
+      put<A, kStore>(compute_at<A>(streams, i + r * stream, coefficient), streams.destination + i + r * stream);
+    }
+  }
+  i = head + kDenseStreams * stream;
+  for (lane = head; i + kLanes <= elements; i += kLanes) {
+    of_lanes.next(lane, coefficient);
+    put<A, kStore>(compute_at<A>(streams, i, coefficient), streams.destination + i);
+  }
+  if (i == elements) return;
+  of_lanes.next(lane, coefficient);
+  compute_first<A>(streams, i, elements - i, coefficient);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 // The fused apply passes: an operation (Forward or Backward of fused_streams.hpp) over the runs and rows of a tile.
 
+#include "kernels/fused_dense_rows.hpp"
 #include "kernels/fused_side_by_side.hpp"
 
 namespace xbn::kernels {
@@ -42,7 +43,6 @@ class FusedApply {
   // Shorter quarters of a run are not worth streams of their own.
   static constexpr Index kQuarter = 1024;
   static constexpr int kLine = Operation::kLine;
-  static constexpr Index kLineBytes = 64;
 
   void run_side_by_side() {
     for (Index image = 0; image < extent_.images; ++image) {
@@ -144,31 +144,15 @@ class FusedApply {
     if (i < elements) operation.template step<1, true, kStore>(i, {elements - i, elements - i}, coefficient);
   }
 
-  static void set_step(Operation& operation, Index elements) {
-    operation.for_each_tensor([&](auto& stream) { stream.step = elements; });
-    operation.mask.step = elements / 8;
-  }
-
-  // Until what is written is at the beginning of a line of memory; of what can be streamed.
-  static Index elements_before_line(Operation& operation) {
-    Index result = 0;
-    operation.for_each_destination([&](const auto& stream, bool) {
-      constexpr auto kBytes = static_cast<Index>(sizeof(*stream.at));
-      const auto past = static_cast<Index>(reinterpret_cast<std::uintptr_t>(stream.at) % kLineBytes);
-      if (stream.present() && kBytes * kLine * kLanes == kLineBytes && past > 0) result = (kLineBytes - past) / kBytes;
-    });
-    return result;
-  }
-
   void apply_rows(Index rows) {
     bool streams = store_ == Store::streaming && operation_.can_stream();
     operation_.for_each_destination(
         [&](const auto& stream, bool) { streams = streams && (!stream.present() || stream.row_pitch % kLanes == 0); });
-    if (streams) {
-      apply_bands<Store::streaming>(rows);
-    } else {
-      apply_bands<Store::ordinary>(rows);
-    }
+    if (streams) return apply_bands<Store::streaming>(rows);
+    FusedDenseRows<A, Operation> dense(operation_, extent_.width, rows);
+    if (store_ == Store::streaming && dense.can_stream()) return dense.template run<Store::streaming>();
+    if (extent_.width % kLanes != 0 && dense.can_run()) return dense.template run<Store::ordinary>();
+    apply_bands<Store::ordinary>(rows);
   }
 
   template <Store kStore>

@@ -75,6 +75,13 @@ inline void move_by(Operation& operation, Index elements) {
   operation.mask.advance(elements / 8);
 }
 
+// From one of several vectors to the next, of a run.
+template <class Tensors>
+inline void set_step(Tensors& tensors, Index elements) {
+  tensors.for_each_tensor([&](auto& stream) { stream.step = elements; });
+  if constexpr (requires { tensors.mask; }) tensors.mask.step = elements / 8;
+}
+
 // 16 lanes of per-channel values as the elements of a block follow each other: a channel's, 16, or 8 twice. 0 where
 // there are none, and behind the channels.
 template <class A, class Real>
@@ -118,6 +125,20 @@ inline Index head_before_streaming(Operation operation, const FusedExtent& exten
   if (head > elements) return -1;
   move_by(operation, head);
   return operation.can_stream() ? head : -1;
+}
+
+// Elements until what is written is at the beginning of a line of memory; of what can be streamed.
+template <class Operation>
+inline Index elements_before_line(Operation& operation) {
+  constexpr Index kLineBytes = 64;
+  Index result = 0;
+  operation.for_each_destination([&](const auto& stream, bool) {
+    constexpr auto kBytes = static_cast<Index>(sizeof(*stream.at));
+    const auto past = static_cast<Index>(reinterpret_cast<std::uintptr_t>(stream.at) % kLineBytes);
+    const bool of_line = kBytes * Operation::kLine * kLanes == kLineBytes;
+    if (stream.present() && of_line && past > 0) result = (kLineBytes - past) / kBytes;
+  });
+  return result;
 }
 
 inline Index run_elements(const FusedExtent& extent, Index positions) {

@@ -27,8 +27,7 @@ class SideBySide {
   // The operation is at the first plane of an image.
   SideBySide(const Operation& operation, const FusedExtent& extent)
       : operation_(operation), extent_(extent), mask_(operation.mask) {
-    operation_.for_each_tensor([](auto& stream) { stream.step = kLanes; });
-    operation_.mask.step = kLanes / 8;
+    set_step(operation_, kLanes);
   }
 
   void run(Store store) {

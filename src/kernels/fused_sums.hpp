@@ -27,7 +27,7 @@ class FusedAccumulation {
   static constexpr int kSources = Reduction::kSources;
   static constexpr int kSums = Reduction::kSums;
 
-  // `center` null: 0. Each array of `sums` has a place for each channel.
+  // `center` null: 0. Each array of `sums` has a place for each channel, up to a multiple of 16 and of the rows' lanes.
   FusedAccumulation(const Streams& streams, const FusedExtent& extent, const Real* center, double* const (&sums)[kSums],
                     Companion& companion)
       : streams_(streams),
@@ -36,8 +36,7 @@ class FusedAccumulation {
         center_(center),
         out_(sums),
         companion_(companion) {
-    streams_.for_each_tensor([](auto& stream) { stream.step = kLanes; });
-    if constexpr (requires { streams_.mask; }) streams_.mask.step = kLanes / 8;
+    set_step(streams_, kLanes);
   }
 
   void run() {
@@ -294,7 +293,7 @@ class FusedAccumulation {
     alignas(64) Real centers[kMaxLanes];
     alignas(64) double sums[kSums][kSumsPitch];
     Sums<kSums> all;
-    for (int s = 0; s < kSums; ++s) all.sum[s] = sums[s];
+    for (int s = 0; s < kSums; ++s) all.sum[s] = fold > 1 ? sums[s] : out_[s];
     begin_rows(center_, extent_.channels, lanes, centers, all);
     const Index whole = count / fold;
     const RowOrder order = extent_.narrow ? RowOrder::consecutive : RowOrder::by_turns;
@@ -311,6 +310,7 @@ class FusedAccumulation {
       const Index left = count - whole * fold;
       if (left > 0) add_rows_of_block(whole, 1, 1, left, centers, all);
     }
+    if (fold == 1) return;
     for (int s = 0; s < kSums; ++s) {
       for (Index c = 0; c < extent_.channels; ++c) {
         out_[s][c] = sums[s][c];

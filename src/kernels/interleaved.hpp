@@ -294,11 +294,16 @@ struct Interleaved {
       rows.first.destination = row(destination, index);
       rows.destination_stride = destination.row_pitch * fold;
       const Index whole = even / fold;
+      const Index lanes = extent.channels * fold;
       const bool aligned = misaligned_elements(rows.first.destination) == 0 && rows.destination_stride % kLanes == 0;
       if (store == Store::streaming && aligned) {
-        apply_rows<A, Operation, Store::streaming>(rows, whole, extent.channels * fold, coefficients);
+        apply_rows<A, Operation, Store::streaming>(rows, whole, lanes, coefficients);
+      } else if (store == Store::streaming && whole > 1 && adjoin(rows, lanes)) {
+        apply_dense_rows<A, Operation, Store::streaming>(rows.first, whole, lanes, coefficients);
+      } else if (lanes % kLanes != 0 && whole > 1 && adjoin(rows, lanes)) {
+        apply_dense_rows<A, Operation, Store::ordinary>(rows.first, whole, lanes, coefficients);
       } else {
-        apply_rows<A, Operation, Store::ordinary>(rows, whole, extent.channels * fold, coefficients);
+        apply_rows<A, Operation, Store::ordinary>(rows, whole, lanes, coefficients);
       }
       const Index left = even - whole * fold;
       if (left > 0) {
@@ -307,6 +312,14 @@ struct Interleaved {
       }
       done += even;
     }
+  }
+
+  // Whether rows are one run, and none is shorter than a vector.
+  template <class Operation>
+  static bool adjoin(const RowStreams<Operation>& rows, Index lanes) {
+    bool result = lanes >= kLanes && rows.destination_stride == lanes;
+    for (const Index stride : rows.source_stride) result = result && stride == lanes;
+    return result;
   }
 
   // Channels that are not consecutive: gathered, computed and scattered 16 at a time.
