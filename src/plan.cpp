@@ -197,6 +197,8 @@ void choose_groups(Schedule& schedule, const Problem& problem, const Tiling& til
   const auto half = [&](Index group) { return round_up(divide_up(group, 2), block); };
   Index group = std::min(round_up(schedule.slab_channels, block), kMaxGroup * block);
   while (group > block && units(group, tiling.chunks) < sharers) group = half(group);
+  // Threads get as many groups each.
+  group = round_up(divide_up(schedule.slab_channels, divide_up(schedule.slab_channels, group)), block);
   schedule.group_channels = group;
   // Rather few channels in a piece than parts of planes; a shorter last group would leave a thread with less to do.
   while (group > block && (units(group, tiling.tiles) < units_for(sharers) ||

@@ -15,12 +15,8 @@ class FusedDenseRows {
   FusedDenseRows(const Operation& operation, Index lanes, Index rows)
       : operation_(operation), lanes_(lanes), rows_(rows) {}
 
-  // Whether rows follow each other in every tensor, and in a mask, whose bytes are of 8 elements.
-  bool can_run() {
-    bool result = rows_ > 1 && (!operation_.mask.present() || lanes_ % 8 == 0);
-    operation_.for_each_tensor([&](const auto& stream) { result = result && stream.follows_rows(lanes_); });
-    return result;
-  }
+  // Whether they are one run.
+  bool can_run() { return rows_ > 1 && rows_adjoin(lanes_, operation_); }
 
   // Whether that run can be streamed, from some vector on.
   bool can_stream() {

@@ -68,6 +68,15 @@ inline bool planes_adjoin(const FusedExtent& extent, Tensors& tensors) {
   return result;
 }
 
+// Whether rows of `lanes` lanes are one run in every tensor, and in a mask, whose bytes are of 8 elements.
+template <class Tensors>
+inline bool rows_adjoin(Index lanes, Tensors& tensors) {
+  bool result = true;
+  if constexpr (requires { tensors.mask; }) result = !tensors.mask.present() || lanes % 8 == 0;
+  tensors.for_each_tensor([&](const auto& stream) { result = result && stream.follows_rows(lanes); });
+  return result;
+}
+
 // By elements of a run; with a mask, by whole bytes of it.
 template <class Operation>
 inline void move_by(Operation& operation, Index elements) {

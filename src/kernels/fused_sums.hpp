@@ -297,19 +297,20 @@ class FusedAccumulation {
     begin_rows(center_, extent_.channels, lanes, centers, all);
     const Index whole = count / fold;
     const RowOrder order = extent_.narrow ? RowOrder::consecutive : RowOrder::by_turns;
-    if (streams_.direct() && fold == 1 && extent_.images == 1 && extent_.lengths == nullptr) {
+    const bool one_run = fold == 1 || rows_adjoin(extent_.channels, streams_);
+    if (streams_.direct() && one_run && extent_.images == 1 && extent_.lengths == nullptr) {
       move_to(streams_, 0, 0, 0);
       streams_.template with_rows<Reduction>([&]<class Direct>(Direct, const auto& rows) {
-        add_rows<A, Direct>(rows, whole, lanes, centers, all, order, extent_.reach);
+        add_rows<A, Direct>(every(fold, rows), whole, lanes, centers, all, order, extent_.reach);
       });
     } else {
       const Blocks blocks = blocks_of_rows<Reduction>(whole, order);
       for (Index block = 0; block < blocks.count; ++block) {
         add_rows_of_block(blocks.first(block), blocks.distance(), blocks.rows(block), fold, centers, all);
       }
-      const Index left = count - whole * fold;
-      if (left > 0) add_rows_of_block(whole, 1, 1, left, centers, all);
     }
+    const Index left = count - whole * fold;
+    if (left > 0) add_rows_of_block(whole, 1, 1, left, centers, all);
     if (fold == 1) return;
     for (int s = 0; s < kSums; ++s) {
       for (Index c = 0; c < extent_.channels; ++c) {
