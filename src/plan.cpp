@@ -137,6 +137,12 @@ Tiling make_fused_tiling(const Problem& problem) {
 
 namespace {
 
+// Channels that begin and end on the borders of cache lines.
+Index granule_of_lines(const Problem& problem) {
+  const Index block = channel_block(problem.layout);
+  return problem.layout == Layout::ncx ? kLanes / std::gcd(problem.spatial, kLanes) : block;
+}
+
 // How many channels make one run of at least `bytes`.
 Index channels_in_run(const Problem& problem, Index plane, Index bytes) {
   return divide_up(bytes, plane) * channel_block(problem.layout);
@@ -153,7 +159,7 @@ void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tili
                         (traffic.reads > 1 || worth_streaming(problem, caches, traffic));
   // Planes of part of a cache line: as many as end on the border of one.
   const bool small_planes = tiling.family == Family::planar && plane < kLeastRun;
-  const Index granule = small_planes ? kLanes / std::gcd(problem.spatial, kLanes) : block;
+  const Index granule = small_planes ? granule_of_lines(problem) : block;
   const auto in_granules = [&](Index channels) {
     return std::clamp(round_up(channels, granule), granule, kMaxGroup * block);
   };
@@ -197,8 +203,11 @@ void choose_groups(Schedule& schedule, const Problem& problem, const Tiling& til
   const auto half = [&](Index group) { return round_up(divide_up(group, 2), block); };
   Index group = std::min(round_up(schedule.slab_channels, block), kMaxGroup * block);
   while (group > block && units(group, tiling.chunks) < sharers) group = half(group);
-  // Threads get as many groups each.
-  group = round_up(divide_up(schedule.slab_channels, divide_up(schedule.slab_channels, group)), block);
+  // Threads get as many channels each, in whole lines of memory where that leaves groups about as large as each other.
+  const Index groups = divide_up(schedule.slab_channels, group);
+  const Index even = round_up(divide_up(schedule.slab_channels, groups), block);
+  const Index of_lines = round_up(even, granule_of_lines(problem));
+  group = of_lines <= group && of_lines * groups * 4 <= schedule.slab_channels * 5 ? of_lines : even;
   schedule.group_channels = group;
   // Rather few channels in a piece than parts of planes; a shorter last group would leave a thread with less to do.
   while (group > block && (units(group, tiling.tiles) < units_for(sharers) ||
