@@ -139,8 +139,8 @@ namespace {
 
 // Channels that begin and end on the borders of cache lines.
 Index granule_of_lines(const Problem& problem) {
-  const Index block = channel_block(problem.layout);
-  return problem.layout == Layout::ncx ? kLanes / std::gcd(problem.spatial, kLanes) : block;
+  if (problem.layout != Layout::ncx) return channel_block(problem.layout);
+  return kLanes / std::gcd(problem.spatial, kLanes);
 }
 
 // How many channels make one run of at least `bytes`.

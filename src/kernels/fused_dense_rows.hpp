@@ -30,21 +30,18 @@ class FusedDenseRows {
   template <Store kStore>
   void run() {
     constexpr bool kStreams = kStore == Store::streaming;
-    constexpr Index kStep = kStreams ? Operation::kLine * kLanes : kLanes;
     const Coefficients of_lanes(operation_.coefficients, lanes_);
-    const Index elements = rows_ * lanes_;
     const Index head = kStreams ? operation_.misaligned() : 0;
-    Index lane = 0;
-    if (head > 0) step_first(0, head, of_lanes, lane);
+    if (head > 0) step_first(0, head, of_lanes, 0);
     move_by(operation_, head);
-    lane = head;
-    const Index end = elements - head;
+    Index lane = head;
+    const Index end = rows_ * lanes_ - head;
     const Index before_line = kStreams ? elements_before_line(operation_) : 0;
     const Index first = step_each<kStore>(0, before_line < end ? before_line : end, of_lanes, lane);
     Index left = first;
     if constexpr (kSideBySide) {
-      const Index stream = rows_of_stream((end - first) / lanes_, lanes_, kStep) * lanes_;
-      step_streams<kStore, kStep>(first, stream, of_lanes, lane);
+      const Index stream = rows_of_stream((end - first) / lanes_, lanes_, step_of(kStore)) * lanes_;
+      step_streams<kStore>(first, stream, of_lanes, lane);
       left += kDenseStreams * stream;
     }
     const Index done = step_each<kStore>(left, end, of_lanes, lane);
@@ -56,6 +53,8 @@ class FusedDenseRows {
   using Vector = typename Operation::Vector;
   static constexpr int kCoefficients = Operation::kCoefficients;
   using Coefficients = DenseCoefficients<A, Real, kCoefficients>;
+  // Elements of a stream at a time.
+  static constexpr Index step_of(Store store) { return store == Store::streaming ? Operation::kLine * kLanes : kLanes; }
   // Several vectors at once make long code where registers are narrow; few will run SSE2's.
   static constexpr bool kSideBySide = !std::is_same_v<A, Sse2>;
 
@@ -80,12 +79,12 @@ class FusedDenseRows {
   }
 
   // Streams of whole rows side by side, of which the first begins at i. The lane is the same behind them.
-  template <Store kStore, Index kStep>
+  template <Store kStore>
   [[gnu::flatten, gnu::noinline]] void step_streams(Index i, Index stream, const Coefficients& of_lanes, Index lane) {
     Operation operation = operation_;
     set_step(operation, stream);
     Vector coefficient[kCoefficients];
-    for (const Index end = i + stream; i < end; i += kStep) {
+    for (const Index end = i + stream; i < end; i += step_of(kStore)) {
       if constexpr (kStore == Store::streaming) {
         operation.template step_line<kDenseStreams>(i, [&](int) {
           of_lanes.next(lane, coefficient);

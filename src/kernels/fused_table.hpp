@@ -189,8 +189,8 @@ struct FusedTable {
   void (*prefetch_pivots)(const FusedExtent& extent, const FusedSource& x);
   void (*apply)(const FusedForward<Real>& tile);
   // `now` beside the moments of another tile, both of planes or blocks of f32, without void positions. The activation
-  // is light: none, ReLU, leaky or clipped ReLU. Null in double. (In half precision
-  // it takes longer than one after the other.)
+  // is light: none, ReLU, leaky or clipped ReLU. Null in double. (In half precision it takes longer than one after the
+  // other.)
   void (*apply_and_moments)(const FusedForward<Real>& now, const FusedExtent& extent, const FusedSource& x,
                             const WideMoments<Real>& out);
   void (*gradient_sums)(const FusedGradient<Real>& tile, const WideGradientSums<Real>& out);
