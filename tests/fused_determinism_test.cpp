@@ -250,6 +250,48 @@ TEST_P(FusedDeterminismTest, RowsOfAnyLength) {
   }
 }
 
+// Rows whose bits of a mask are more than are packed at a time.
+TEST_P(FusedDeterminismTest, LongRows) {
+  Problem problem = fused_problem({5, 33001, 1}, DataType::f32, DataType::f32, Activation::relu());
+  problem.layout = Layout::nxc;
+  const Case of = make_case(problem);
+  const Results kept = run_all(of, BatchNorm(problem, {&serial_executor(), {1 << 20, 1 << 30}}), 0);
+  expect_same(run_all(of, BatchNorm(problem, {&serial_executor(), {2048, 4096}}), 0), kept);
+}
+
+// Planes begin anywhere in a line, and vectors that are streamed anywhere in a byte of the mask; of blocks, the last
+// has few channels.
+TEST_P(FusedDeterminismTest, PlanesOfAnyLength) {
+  using enum DataType;
+  for (const TypePair& types : {TypePair{f32, f32}, {bf16, bf16}, {f16, f32}, {f32, bf16}, {f64, f64}, {s8, u8}}) {
+    for (const Shape& shape : {Shape{5, 3, 9},
+                               {5, 3, 49},
+                               {5, 3, 729},
+                               {9, 1, 1369},
+                               {4, 3, 3249},
+                               {2, 1, 33001},
+                               {5, 12, 57},
+                               {5, 21, 81}}) {
+      Problem problem = fused_problem(shape, types.source, types.destination, Activation::relu());
+      problem.residual = !is_integer(types.source);
+      for (const Layout layout : {Layout::ncx, Layout::nCx8c, Layout::nCx16c}) {
+        if (layout != Layout::ncx && shape.channels < 12) continue;
+        problem.layout = layout;
+        SCOPED_TRACE(to_string(problem));
+        const Case of = make_case(problem);
+        const Results kept = run_all(of, BatchNorm(problem, {&serial_executor(), {1 << 20, 1 << 30}}), 0);
+        const BatchNorm streaming(problem, {&serial_executor(), {2048, 4096}});
+        expect_same(run_all(of, streaming, 0), kept);
+        const BatchNorm overlapped(problem, {&serial_executor(), {2048, 4096, std::size_t{1} << 34}});
+        for (const std::size_t placement : {1, 2, 3}) {
+          expect_same(run_all(of, streaming, placement, false), kept);
+          expect_same(run_all(of, overlapped, placement, false), kept);
+        }
+      }
+    }
+  }
+}
+
 TEST_P(FusedDeterminismTest, SevenThreadsTakePart) {
   const Problem problem = [] {
     Problem made = fused_problem({8, 64, 784}, DataType::bf16, DataType::bf16, Activation::relu());

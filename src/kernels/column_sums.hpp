@@ -123,37 +123,5 @@ inline void add_column(const Column<Reduction>& column, Index count, Index tail,
   }
 }
 
-// Rows `first` to `first + count` of a block that other rows of other memory belong to as well: the column's first.
-template <class A, class Reduction>
-[[gnu::flatten, gnu::noinline]] inline void add_to_block(const Column<Reduction>& column, Index first, Index count,
-                                                         const typename Reduction::Real* center,
-                                                         typename Reduction::template Block<A>& block, Reach reach) {
-  const RowsOf<Reduction>& rows = column.rows;
-  if (reach >= Reach::contended_cache) {
-    NoLookahead alone;
-    PageAhead<NoLookahead, Reduction::kSources, typename Reduction::Stored> ahead{alone, column.page_before_touched(0)};
-    for (Index row = 0; row < count; ++row) ahead.template step<1>();
-  }
-  using Reader = typename RowsFor<Reduction>::template Reader<A, false>;
-  const auto about = load_center<A, typename Reduction::template Block<A>::Center>(center);
-  typename Reduction::template Block<A> sums = block;
-  Index row = 0;
-  if (first % 2 != 0 && count > 0) sums.add(Reader{rows, row++, 0, kLanes}, about, Odd{});
-  for (; row + 2 <= count; row += 2) {
-    sums.add(Reader{rows, row, 0, kLanes}, about, Even{});
-    sums.add(Reader{rows, row + 1, 0, kLanes}, about, Odd{});
-  }
-  if (row < count) sums.add(Reader{rows, row, 0, kLanes}, about, Even{});
-  block = sums;
-}
-
-// The `lanes` lanes of one row behind them.
-template <class A, class Reduction>
-inline void add_tail_to_block(const RowsOf<Reduction>& rows, Index lanes, const typename Reduction::Real* center,
-                              typename Reduction::template Block<A>& block) {
-  block.add(typename RowsFor<Reduction>::template Reader<A, true>{rows, 0, 0, lanes},
-            load_first_center<A, typename Reduction::template Block<A>::Center>(center, lanes), Odd{});
-}
-
 }  // namespace
 }  // namespace xbn::kernels

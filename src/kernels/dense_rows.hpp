@@ -1,29 +1,54 @@
 #pragma once
 
-// Dense rows as one run: vectors begin where lines of memory do, wherever that is in a row, so that rows of any number
-// of channels can be streamed.
+// Dense rows: those of few channels are taken several at a time; and all as one run, whose vectors begin where lines of
+// memory do, wherever that is in a row, so that rows of any number of channels can be streamed.
+
+#include <algorithm>
 
 #include "kernels/simd_extras.hpp"
 
 namespace xbn::kernels {
 namespace {
 
-// The coefficients of a vector that begins at any lane of a row and may go on in the next. Rows of fewer than 16 lanes
-// are taken several at a time.
+// Lanes of as many rows as are taken at a time.
+inline constexpr Index kRepeatedLanes = 256;
+
+// The coefficients of rows taken so. That changes no result: each element is computed alone.
+template <class Real, int kCount>
+class RepeatedCoefficients {
+ public:
+  // Of `rows` rows of `lanes` lanes. values[i] null: none.
+  RepeatedCoefficients(const Real* const* values, Index lanes, Index rows) {
+    for (int i = 0; i < kCount; ++i) {
+      of_[i] = values[i] != nullptr ? repeated_[i] : nullptr;
+      if (values[i] == nullptr) continue;
+      std::copy_n(values[i], lanes, repeated_[i]);
+      for (Index done = lanes; done < rows * lanes; done *= 2) {
+        std::copy_n(repeated_[i], std::min(done, rows * lanes - done), repeated_[i] + done);
+      }
+    }
+  }
+  RepeatedCoefficients(const RepeatedCoefficients&) = delete;
+  RepeatedCoefficients& operator=(const RepeatedCoefficients&) = delete;
+
+  const Real* of(int i) const { return of_[i]; }
+
+ private:
+  const Real* of_[kCount];
+  alignas(64) Real repeated_[kCount][kRepeatedLanes];
+};
+
+// The coefficients of a vector that begins at any lane of a row, of no fewer than 16, and may go on in the next.
 template <class A, class Real, int kCount>
 class DenseCoefficients {
  public:
   using Vector = Pack<A, Real, kLanes>;
 
   // values[i] null: zeros.
-  DenseCoefficients(const Real* const* values, Index lanes) : lanes_((kLanes + lanes - 1) / lanes * lanes) {
+  DenseCoefficients(const Real* const* values, Index lanes) : lanes_(lanes) {
     for (int i = 0; i < kCount; ++i) {
       of_[i] = values[i];
       if (of_[i] == nullptr) continue;
-      if (lanes < kLanes) {
-        for (Index lane = 0; lane < lanes_; ++lane) repeated_[i][lane] = values[i][lane % lanes];
-        of_[i] = repeated_[i];
-      }
       Vector::load(of_[i] + lanes_ - kLanes).store(seam_[i]);
       Vector::load(of_[i]).store(seam_[i] + kLanes);
     }
@@ -49,7 +74,6 @@ class DenseCoefficients {
   const Real* of_[kCount];
   Index lanes_;
   alignas(64) Real seam_[kCount][2 * kLanes];  // a row's last lanes and the next one's first
-  alignas(64) Real repeated_[kCount][2 * kLanes];
 };
 
 // Dense rows are read and written in so many streams side by side.

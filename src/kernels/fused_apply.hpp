@@ -107,14 +107,33 @@ class FusedApply {
       const Index elements = run_elements(extent_, positions);
       const Index head = store_ == Store::streaming ? head_before_streaming(operation_, extent_, elements) : -1;
       if (head < 0) return apply_run<Store::ordinary>(elements, coefficient);
+      if (splits_mask(operation_, head)) return apply_plane(block, positions);
       if (head > 0) operation_.template step<1, true, Store::ordinary>(0, {head, head}, coefficient);
       move_by(operation_, head);
       return apply_run<Store::streaming>(elements - head, coefficient);
     }
-    const Partial row{channels_of(extent_, block), extent_.width};
-    for (Index r = 0; r < positions; ++r) {
-      operation_.template step<1, true, Store::ordinary>(0, row, coefficient);
-      skip_rows(operation_, 1);
+    Operation rows = at_channels_of(block);
+    apply_bands<Store::ordinary>(rows, channels_of(extent_, block), extent_.width, positions);
+  }
+
+  // Where the operation is, with coefficients that begin with those of the block.
+  Operation at_channels_of(Index block) const {
+    Operation result = operation_;
+    for (const Real*& values : result.coefficients) {
+      if (values != nullptr) values += first_channel(extent_, block);
+    }
+    return result;
+  }
+
+  // A plane of which vectors that can be streamed take parts of the mask's bytes.
+  [[gnu::noinline]] void apply_plane(Index block, Index positions) {
+    Operation operation = at_channels_of(block);
+    FusedExtent extent = extent_;
+    extent.blocks = 1;
+    for (Index done = 0; done < positions; done += extent.positions, move_by(operation, extent.positions)) {
+      const Index left = positions - done;
+      extent.positions = left < kMostBits ? left : kMostBits;
+      SideBySide<A, Operation>(operation, extent).run(Store::streaming);
     }
   }
 
@@ -144,38 +163,94 @@ class FusedApply {
     if (i < elements) operation.template step<1, true, kStore>(i, {elements - i, elements - i}, coefficient);
   }
 
+  // Dense rows of few channels are taken several at a time.
   void apply_rows(Index rows) {
-    bool streams = store_ == Store::streaming && operation_.can_stream();
-    operation_.for_each_destination(
+    const Index width = extent_.width;
+    const Index together = rows_together();
+    // Rows shorter than a vector gain at once, others when there are many.
+    const Index worthwhile = (width < kLanes ? 2 : 32) * together;
+    if (together < 2 || rows < worthwhile || !tensors_adjoin(width, operation_)) {
+      return apply_rows_of(operation_, 1, rows);
+    }
+    const RepeatedCoefficients<Real, kCoefficients> repeated(operation_.coefficients, width, together);
+    Operation operation = operation_;
+    for (int i = 0; i < kCoefficients; ++i) operation.coefficients[i] = repeated.of(i);
+    const Index left = rows % together;
+    Operation rest = operation;
+    skip_rows(rest, rows - left);
+    operation.for_each_tensor([&](auto& stream) { stream.row_pitch *= together; });
+    apply_rows_of(operation, together, rows / together);
+    if (rest.mask.present() && width % 8 != 0) return apply_bands<Store::ordinary>(rest, width, width, left);
+    apply_band<Store::ordinary, 1>(rest, left * width, left * width, left > 0 ? 1 : 0, 1);
+  }
+
+  // As many as begin where lines do, if that many are few.
+  Index rows_together() const {
+    Index of_lines = kLanes;
+    while (of_lines > 1 && extent_.width * (of_lines / 2) % kLanes == 0) of_lines /= 2;
+    const Index most = kRepeatedLanes / extent_.width;
+    return most < of_lines ? most : most / of_lines * of_lines;
+  }
+
+  // Of `together` rows each; the mask's rows are single ones.
+  void apply_rows_of(const Operation& at, Index together, Index rows) const {
+    const Index lanes = together * extent_.width;
+    Operation operation = at;
+    if (operation.mask.present() && extent_.width % 8 != 0 && rows > 1 && lanes >= kLanes && 2 * lanes <= kMostBits &&
+        tensors_adjoin(lanes, operation)) {
+      return apply_rows_with_bits(operation, together, rows);
+    }
+    operation.mask.row_pitch *= together;
+    bool streams = store_ == Store::streaming && operation.can_stream();
+    operation.for_each_destination(
         [&](const auto& stream, bool) { streams = streams && (!stream.present() || stream.row_pitch % kLanes == 0); });
-    if (streams) return apply_bands<Store::streaming>(rows);
-    FusedDenseRows<A, Operation> dense(operation_, extent_.width, rows);
+    if (streams) return apply_bands<Store::streaming>(operation, lanes, lanes, rows);
+    FusedDenseRows<A, Operation> dense(operation, lanes, rows);
     if (store_ == Store::streaming && dense.can_stream()) return dense.template run<Store::streaming>();
-    if (extent_.width % kLanes != 0 && dense.can_run()) return dense.template run<Store::ordinary>();
-    apply_bands<Store::ordinary>(rows);
+    if (lanes % kLanes != 0 && dense.can_run()) return dense.template run<Store::ordinary>();
+    apply_bands<Store::ordinary>(operation, lanes, lanes, rows);
+  }
+
+  // Dense rows, but of a mask in which each starts on a byte of its own.
+  [[gnu::noinline]] void apply_rows_with_bits(Operation& operation, Index together, Index rows) const {
+    const Index lanes = together * extent_.width;
+    const Index most = kMostBits / lanes;
+    BitsOfVectors<typename Operation::MaskByte> bits;
+    for (Index done = 0; done < rows; done += most) {
+      const Index count = rows - done < most ? rows - done : most;
+      FusedDenseRows<A, Operation> dense(operation, lanes, count, &bits);
+      const bool streams = store_ == Store::streaming && dense.can_stream();
+      const Index head = streams ? operation.misaligned() : 0;
+      bits.begin(operation.mask.at, operation.mask.row_pitch, count * together, extent_.width, head);
+      if (streams) {
+        dense.template run<Store::streaming>();
+      } else {
+        dense.template run<Store::ordinary>();
+      }
+      bits.end();
+      operation.for_each_tensor([&](auto& stream) { stream.advance(count * lanes); });
+      operation.mask.advance(count * together * operation.mask.row_pitch);
+    }
   }
 
   template <Store kStore>
-  void apply_bands(Index rows) {
+  void apply_bands(Operation& operation, Index lanes, Index written, Index rows) const {
     Index quarter = rows / kBand;
-    const bool by_quarters = kStore == Store::streaming && quarter * extent_.width >= kQuarter;
-    if (by_quarters) quarter -= rows_off_page(quarter);
-    const Index distance = by_quarters ? quarter : 1;
-    Operation operation = operation_;
-    operation.for_each_tensor([&](auto& stream) { stream.step = distance * stream.row_pitch; });
-    operation.mask.step = distance * operation.mask.row_pitch;
-    apply_band<kStore, kBand>(operation, quarter, by_quarters ? 1 : kBand);
-    skip_rows(operation_, quarter * kBand);
-    apply_band<kStore, 1>(operation_, rows - quarter * kBand, 1);
+    const bool by_quarters = kStore == Store::streaming && quarter * lanes >= kQuarter;
+    if (by_quarters) quarter -= rows_off_page(operation, quarter);
+    step_by_rows(operation, by_quarters ? quarter : 1);
+    apply_band<kStore, kBand>(operation, lanes, written, quarter, by_quarters ? 1 : kBand);
+    skip_rows(operation, quarter * kBand);
+    apply_band<kStore, 1>(operation, lanes, written, rows - quarter * kBand, 1);
   }
 
   // By how many rows less than `quarter` streams begin at places of their own in their pages: from one place they
   // contend for the same sets of the caches.
-  Index rows_off_page(Index quarter) {
+  static Index rows_off_page(Operation& operation, Index quarter) {
     constexpr Index kPage = 4096;
     Index row = 0;
     bool aliased = false;
-    operation_.for_each_tensor([&](auto& stream) {
+    operation.for_each_tensor([&](auto& stream) {
       const auto bytes = static_cast<Index>(stream.row_pitch * static_cast<Index>(sizeof(*stream.at)));
       aliased = aliased || (stream.present() && quarter * bytes % kPage == 0);
       row = bytes > row ? bytes : row;
@@ -184,49 +259,47 @@ class FusedApply {
     return row < kPage / 4 ? kPage / 4 / row : 1;
   }
 
-  static void skip_rows(Operation& operation, Index rows) {
-    operation.for_each_tensor([&](auto& stream) { stream.advance(rows * stream.row_pitch); });
-    operation.mask.advance(rows * operation.mask.row_pitch);
-  }
-
-  // `turns` times kRows rows, each `stride` rows behind the last; coefficients are loaded once for all rows of a turn.
+  // `turns` times kRows rows, each `stride` rows behind the last; coefficients are loaded once for all rows of a
+  // turn. Rows of `lanes` lanes, with zeros up to `written`.
   template <Store kStore, int kRows>
-  [[gnu::flatten, gnu::noinline]] void apply_band(const Operation& at, Index turns, Index stride) const {
+  [[gnu::flatten, gnu::noinline]] static void apply_band(const Operation& at, Index lanes, Index written, Index turns,
+                                                         Index stride) {
     Operation operation = at;
-    const Index lanes = extent_.width;
     const Partial whole{kLanes, kLanes};
+    Vector coefficient[kCoefficients];
+    if (lanes < kLanes) load_coefficients(operation, 0, lanes, coefficient);
     for (Index turn = 0; turn < turns; ++turn, skip_rows(operation, stride)) {
-      Vector coefficient[kCoefficients];
       Index lane = 0;
       if constexpr (kStore == Store::streaming && kLine > 1 && kRows == kBand) {
         Vector of_line[kLine][kCoefficients];
         for (; lane + kLine * kLanes <= lanes; lane += kLine * kLanes) {
           operation.template step_line<kRows>(lane, [&](int vector) {
-            load_coefficients(operation, lane + vector * kLanes, of_line[vector]);
+            load_coefficients(operation, lane + vector * kLanes, kLanes, of_line[vector]);
             return of_line[vector];
           });
         }
       }
       for (; lane + kLanes <= lanes; lane += kLanes) {
-        load_coefficients(operation, lane, coefficient);
+        load_coefficients(operation, lane, kLanes, coefficient);
         operation.template step<kRows, false, kStore>(lane, whole, coefficient);
       }
       if (lane < lanes) {
         const Index count = lanes - lane;
-        for (int i = 0; i < kCoefficients; ++i) {
-          const Real* const values = operation.coefficients[i];
-          coefficient[i] = values != nullptr ? Vector::load_first(values + lane, count) : Vector::all(0);
-        }
-        operation.template step<kRows, true, kStore>(lane, {count, count}, coefficient);
+        if (lane > 0) load_coefficients(operation, lane, count, coefficient);
+        operation.template step<kRows, true, kStore>(lane, {count, written - lane}, coefficient);
       }
     }
   }
 
-  static void load_coefficients(const Operation& operation, Index lane, Vector* coefficient) {
+  static void load_coefficients(const Operation& operation, Index lane, Index count, Vector* coefficient) {
 #pragma GCC unroll 6
     for (int i = 0; i < kCoefficients; ++i) {
       const Real* const values = operation.coefficients[i];
-      coefficient[i] = values != nullptr ? Vector::load(values + lane) : Vector::all(0);
+      if (values == nullptr) {
+        coefficient[i] = Vector::all(0);
+      } else {
+        coefficient[i] = count < kLanes ? Vector::load_first(values + lane, count) : Vector::load(values + lane);
+      }
     }
   }
 

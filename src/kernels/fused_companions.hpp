@@ -29,7 +29,7 @@ class FusedBeside {
  public:
   static constexpr bool kWorks = true;
 
-  FusedBeside(const Operation& operation, const Others& others, const FusedExtent& extent)
+  FusedBeside(const Operation& operation, Others& others, const FusedExtent& extent)
       : operation_(operation), others_(others), extent_(extent) {
     begin();
   }
@@ -103,9 +103,16 @@ class FusedBeside {
     const Index elements = run_elements(extent_, extent_.positions);
     const Index head = kStore == Store::streaming ? head_before_streaming(operation_, extent_, elements) : 0;
     if (head < 0) return false;
+    splits_mask_ = splits_mask(operation_, head);
+    if (splits_mask_ && elements > kMostBits) return false;
+    if (splits_mask_) {
+      bits_.begin(operation_.mask.at, 0, 1, elements, head);
+      operation_.mask.at = bits_.of_head();
+    }
     coefficients_of_block<A>(operation_, extent_, block_, coefficient_);
     if (head > 0) operation_.template step<1, true, Store::ordinary>(0, {head, head}, coefficient_);
     move_by(operation_, head);
+    if (splits_mask_) operation_.mask.at = bits_.of_vectors();
     left_ = elements - head;
     return true;
   }
@@ -113,15 +120,18 @@ class FusedBeside {
   // What is less than a vector.
   void finish_run() {
     if (left_ > 0) operation_.template step<1, true, kStore>(0, {left_, left_}, coefficient_);
+    if (splits_mask_) bits_.end();
   }
 
   Operation operation_;
-  Others others_;
+  Others& others_;
   FusedExtent extent_;
   Index image_ = 0;
   Index block_ = 0;
   Index left_ = kNone;  // elements of the run at hand
   Vector coefficient_[kCoefficients];
+  bool splits_mask_ = false;
+  BitsOfVectors<typename Operation::MaskByte> bits_;
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 // Dense rows of channels as one run, for fused operations, as dense_rows.hpp has them for plain ones.
 
+#include "kernels/bit_runs.hpp"
 #include "kernels/dense_rows.hpp"
 #include "kernels/fused_runs.hpp"
 
@@ -11,18 +12,24 @@ namespace {
 template <class A, class Operation>
 class FusedDenseRows {
  public:
-  // The operation is at the first of `rows` rows of `lanes` lanes.
-  FusedDenseRows(const Operation& operation, Index lanes, Index rows)
-      : operation_(operation), lanes_(lanes), rows_(rows) {}
+  using Bits = BitsOfVectors<typename Operation::MaskByte>;
 
-  // Whether they are one run.
-  bool can_run() { return rows_ > 1 && rows_adjoin(lanes_, operation_); }
+  // The operation is at the first of `rows` rows of `lanes` lanes. `bits` are those of a mask whose rows are not one
+  // run themselves; null: of none.
+  FusedDenseRows(const Operation& operation, Index lanes, Index rows, Bits* bits = nullptr)
+      : operation_(operation), lanes_(lanes), rows_(rows), bits_(bits) {}
+
+  // Whether they are one run, and none is shorter than a vector.
+  bool can_run() {
+    const bool adjoin = bits_ != nullptr ? tensors_adjoin(lanes_, operation_) : rows_adjoin(lanes_, operation_);
+    return rows_ > 1 && lanes_ >= kLanes && adjoin;
+  }
 
   // Whether that run can be streamed, from some vector on.
   bool can_stream() {
     Operation operation = operation_;
     const Index head = operation.misaligned();
-    if (!can_run() || head > rows_ * lanes_ || (operation.mask.present() && head % 8 != 0)) return false;
+    if (!can_run() || head > rows_ * lanes_ || (bits_ == nullptr && splits_mask(operation, head))) return false;
     move_by(operation, head);
     return operation.can_stream();
   }
@@ -32,8 +39,10 @@ class FusedDenseRows {
     constexpr bool kStreams = kStore == Store::streaming;
     const Coefficients of_lanes(operation_.coefficients, lanes_);
     const Index head = kStreams ? operation_.misaligned() : 0;
+    if (bits_ != nullptr) operation_.mask.at = bits_->of_head();
     if (head > 0) step_first(0, head, of_lanes, 0);
     move_by(operation_, head);
+    if (bits_ != nullptr) operation_.mask.at = bits_->of_vectors();
     Index lane = head;
     const Index end = rows_ * lanes_ - head;
     const Index before_line = kStreams ? elements_before_line(operation_) : 0;
@@ -100,6 +109,7 @@ class FusedDenseRows {
   Operation operation_;
   Index lanes_;
   Index rows_;
+  Bits* bits_;
 };
 
 }  // namespace

@@ -85,15 +85,15 @@ struct FusedKernels {
   template <class Light, class Full, class With>
   static void beside(const Light& light, const Full& full, const FusedExtent& extent, Store store, const With& with) {
     using Others = FusedApply<A, Full>;
-    const Others others(full, extent, store);
-    const auto with_store = [&](auto companion) {
+    Others others(full, extent, store);
+    const auto with_companion = [&](auto&& companion) {
       with(companion);
       companion.finish();
     };
     if (store == Store::streaming) {
-      with_store(FusedBeside<A, Light, Others, Store::streaming>(light, others, extent));
+      with_companion(FusedBeside<A, Light, Others, Store::streaming>(light, others, extent));
     } else {
-      with_store(FusedBeside<A, Light, Others, Store::ordinary>(light, others, extent));
+      with_companion(FusedBeside<A, Light, Others, Store::ordinary>(light, others, extent));
     }
   }
 

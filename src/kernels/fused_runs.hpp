@@ -68,12 +68,19 @@ inline bool planes_adjoin(const FusedExtent& extent, Tensors& tensors) {
   return result;
 }
 
-// Whether rows of `lanes` lanes are one run in every tensor, and in a mask, whose bytes are of 8 elements.
+// Whether rows of `lanes` lanes are one run in every tensor.
+template <class Tensors>
+inline bool tensors_adjoin(Index lanes, Tensors& tensors) {
+  bool result = true;
+  tensors.for_each_tensor([&](const auto& stream) { result = result && stream.follows_rows(lanes); });
+  return result;
+}
+
+// And in a mask, whose bytes are of 8 elements.
 template <class Tensors>
 inline bool rows_adjoin(Index lanes, Tensors& tensors) {
-  bool result = true;
-  if constexpr (requires { tensors.mask; }) result = !tensors.mask.present() || lanes % 8 == 0;
-  tensors.for_each_tensor([&](const auto& stream) { result = result && stream.follows_rows(lanes); });
+  bool result = tensors_adjoin(lanes, tensors);
+  if constexpr (requires { tensors.mask; }) result = result && (!tensors.mask.present() || lanes % 8 == 0);
   return result;
 }
 
@@ -89,6 +96,19 @@ template <class Tensors>
 inline void set_step(Tensors& tensors, Index elements) {
   tensors.for_each_tensor([&](auto& stream) { stream.step = elements; });
   if constexpr (requires { tensors.mask; }) tensors.mask.step = elements / 8;
+}
+
+// Likewise, `rows` rows on.
+template <class Tensors>
+inline void step_by_rows(Tensors& tensors, Index rows) {
+  tensors.for_each_tensor([&](auto& stream) { stream.step = rows * stream.row_pitch; });
+  if constexpr (requires { tensors.mask; }) tensors.mask.step = rows * tensors.mask.row_pitch;
+}
+
+template <class Tensors>
+inline void skip_rows(Tensors& tensors, Index rows) {
+  tensors.for_each_tensor([&](auto& stream) { stream.advance(rows * stream.row_pitch); });
+  if constexpr (requires { tensors.mask; }) tensors.mask.advance(rows * tensors.mask.row_pitch);
 }
 
 // 16 lanes of per-channel values as the elements of a block follow each other: a channel's, 16, or 8 twice. 0 where
@@ -124,16 +144,21 @@ inline void coefficients_of_block(const Operation& operation, const FusedExtent&
   }
 }
 
-// Elements of a run until it can be streamed; -1 where it cannot. One channel's lanes may begin anywhere; but a mask's
-// bytes are of 8 elements.
+// Elements of a run until it can be streamed; -1 where it cannot. One channel's lanes may begin anywhere.
 template <class Operation>
 inline Index head_before_streaming(Operation operation, const FusedExtent& extent, Index elements) {
   if (operation.can_stream()) return 0;
-  if (extent.shape != Shape::planes || operation.mask.present()) return -1;
+  if (extent.shape != Shape::planes) return -1;
   const Index head = operation.misaligned();
   if (head > elements) return -1;
   move_by(operation, head);
   return operation.can_stream() ? head : -1;
+}
+
+// Whether vectors that begin at element `head` take parts of a mask's bytes, which are of 8 elements.
+template <class Operation>
+inline bool splits_mask(const Operation& operation, Index head) {
+  return operation.mask.present() && head % 8 != 0;
 }
 
 // Elements until what is written is at the beginning of a line of memory; of what can be streamed.

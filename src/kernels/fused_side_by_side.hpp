@@ -10,15 +10,12 @@
 namespace xbn::kernels {
 namespace {
 
-// Elements of an image that are one run at most.
-inline constexpr Index kMostSideBySide = 32 * 1024;
-
 // Whether the planes of each image are worth taking so: they end within vectors, and no vector spans three.
 template <class Operation>
 inline bool side_by_side(const FusedExtent& extent, Operation& operation) {
   const Index length = extent.positions;
   return extent.lengths == nullptr && extent.blocks > 1 && length > kLanes && length % kLanes != 0 &&
-         extent.blocks * length <= kMostSideBySide && planes_adjoin(extent, operation);
+         extent.blocks * length <= kMostBits && planes_adjoin(extent, operation);
 }
 
 template <class A, class Operation>
@@ -43,17 +40,15 @@ class SideBySide {
 
  private:
   using Vector = typename Operation::Vector;
-  using Byte = std::remove_reference_t<decltype(*std::declval<Operation>().mask.at)>;
+  using Byte = typename Operation::MaskByte;
   static constexpr int kCoefficients = Operation::kCoefficients;
   static constexpr int kTogether = 4;
 
   template <Store kStore>
   void run() {
-    if (mask_.present()) begin_mask();
+    if (mask_.present()) bits_.begin(mask_.at, mask_.block_pitch, extent_.blocks, extent_.positions, head_);
     apply<kStore>();
-    if constexpr (!std::is_const_v<Byte>) {
-      if (mask_.present()) end_mask();
-    }
+    if (mask_.present()) bits_.end();
   }
 
   template <Store kStore>
@@ -63,11 +58,10 @@ class SideBySide {
     Operation operation = operation_;
     coefficients_of_plane(operation, 0, coefficient);
     if (head_ > 0) {
-      if (mask_.present()) operation.mask.at = head_bits_;
+      if (mask_.present()) operation.mask.at = bits_.of_head();
       operation.template step<1, true, Store::ordinary>(0, {head_, head_}, coefficient);
     }
-    // Vectors are at head_ and multiples of 16 behind it, their bits at multiples of 16.
-    if (mask_.present()) operation.mask.at = bits_ + kLanes / 8 - head_ / 8;
+    if (mask_.present()) operation.mask.at = bits_.of_vectors() - head_ / 8;
     Index i = head_;
     for (Index c = 0; c < extent_.blocks; ++c) {
       const Index end = (c + 1) * extent_.positions;
@@ -98,37 +92,11 @@ class SideBySide {
     }
   }
 
-  // Element i has bit kLanes - head_ + i; the head's bits are also by themselves.
-  Index first_bit(Index plane) const { return kLanes - head_ + plane * extent_.positions; }
-
-  void begin_mask() {
-    bits_[0] = bits_[1] = 0;
-    if constexpr (std::is_const_v<Byte>) {
-      for (Index c = 0; c < extent_.blocks; ++c) {
-        put_bits(mask_.at + c * mask_.block_pitch, bits_, first_bit(c), extent_.positions);
-      }
-      set_head(head_bits_, (bits_[0] | bits_[1] << 8) >> (kLanes - head_));
-    }
-  }
-
-  void end_mask() {
-    if (head_ > 0) set_head(bits_, (head_bits_[0] | head_bits_[1] << 8) << (kLanes - head_));
-    for (Index c = 0; c < extent_.blocks; ++c) {
-      take_bits(bits_, first_bit(c), mask_.at + c * mask_.block_pitch, extent_.positions);
-    }
-  }
-
-  static void set_head(std::uint8_t* to, int bits) {
-    to[0] = static_cast<std::uint8_t>(bits);
-    to[1] = static_cast<std::uint8_t>(bits >> 8);
-  }
-
   Operation operation_;
   const FusedExtent& extent_;
   Stream<Byte> mask_;
   Index head_ = 0;
-  std::uint8_t head_bits_[kLanes / 8] = {};
-  std::uint8_t bits_[kMostSideBySide / 8 + 2 * kLanes / 8 + kBitSlack];
+  BitsOfVectors<Byte> bits_;
 };
 
 }  // namespace

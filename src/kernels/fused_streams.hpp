@@ -124,12 +124,13 @@ template <class A, class Source, class Destination, bool kLight = false>
 struct Forward {
   using Real = RealOf<Source>;
   using Vector = RealLanes<A, Source>;
+  using MaskByte = std::uint8_t;
   enum Coefficient { kMean, kScale, kShift, kCoefficients };
 
   Stream<const Source> x;
   Stream<const Destination> residual;
   Stream<Destination> y;
-  Stream<std::uint8_t> mask;
+  Stream<MaskByte> mask;
   Activation activation;
   bool owns_padding;
   const Real* coefficients[kCoefficients];
@@ -248,12 +249,13 @@ template <class A, class Source, class Gradient, bool kLight = false>
 struct GradientStreams {
   using Real = RealOf<Source>;
   using Vector = RealLanes<A, Source>;
+  using MaskByte = const std::uint8_t;
   enum Coefficient { kCenter, kScale, kShift, kCoefficients };
 
   Stream<const Source> x;
   Stream<const Gradient> dy;
   Stream<const Gradient> residual;
-  Stream<const std::uint8_t> mask;
+  Stream<MaskByte> mask;
   Activation activation;
   bool from_output;
   bool differentiates;

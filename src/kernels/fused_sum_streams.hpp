@@ -23,10 +23,10 @@ struct MomentsStreams {
   }
   // Whether sums can be taken of the elements as they lie in memory.
   bool direct() const { return true; }
-  // Calls with(a reduction of them, rows of 16 consecutive elements from element i on).
+  // Calls with(a reduction of them, rows of 16 consecutive elements from here on).
   template <class Reduction, class With>
-  void with_consecutive(Index i, const With& with) const {
-    with(OfStored<Reduction, Source>{}, Rows<1, Source>{{x.at + i}, {kLanes}});
+  void with_consecutive(const With& with) const {
+    with(OfStored<Reduction, Source>{}, Rows<1, Source>{{x.at}, {kLanes}});
   }
   // Likewise with the rows of channels from here on.
   template <class Reduction, class With>
@@ -59,16 +59,16 @@ struct GradientSumsStreams : GradientStreams<A, Source, Gradient> {
 
   bool direct() const { return std::is_same_v<Source, Gradient> && !this->differentiates && !this->from_output; }
   template <class Reduction, class With>
-  void with_consecutive(Index i, const With& with) const {
-    with_sources<Reduction>(i, kLanes, kLanes, kLanes / 8, with);
+  void with_consecutive(const With& with) const {
+    with_sources<Reduction>(kLanes, kLanes, kLanes / 8, with);
   }
   template <class Reduction, class With>
   void with_rows(const With& with) const {
-    with_sources<Reduction>(0, this->dy.row_pitch, this->x.row_pitch, this->mask.row_pitch, with);
+    with_sources<Reduction>(this->dy.row_pitch, this->x.row_pitch, this->mask.row_pitch, with);
   }
   template <class Reduction, class With>
   void with_images(const With& with) const {
-    with_sources<Reduction>(0, this->dy.image_pitch, this->x.image_pitch, this->mask.image_pitch, with);
+    with_sources<Reduction>(this->dy.image_pitch, this->x.image_pitch, this->mask.image_pitch, with);
   }
   const Real* coefficient(int i) const { return this->coefficients[i]; }
 
@@ -80,13 +80,13 @@ struct GradientSumsStreams : GradientStreams<A, Source, Gradient> {
  private:
   // Where there is no x, its sums are not wanted, and dy stands in for it.
   template <class Reduction, class With>
-  void with_sources(Index i, Index dy_pitch, Index x_pitch, Index mask_pitch, const With& with) const {
+  void with_sources(Index dy_pitch, Index x_pitch, Index mask_pitch, const With& with) const {
     if constexpr (std::is_same_v<Source, Gradient>) {
       const bool has_x = this->x.present();
-      const Rows<2, Source> rows{{this->dy.at + i, (has_x ? this->x.at : this->dy.at) + i},
+      const Rows<2, Source> rows{{this->dy.at, has_x ? this->x.at : this->dy.at},
                                  {dy_pitch, has_x ? x_pitch : dy_pitch}};
       if (this->mask.present()) {
-        with(Masked<Reduction, Source>{}, MaskedRows<Source>{rows, this->mask.at + i / 8, mask_pitch});
+        with(Masked<Reduction, Source>{}, MaskedRows<Source>{rows, this->mask.at, mask_pitch});
       } else {
         with(OfStored<Reduction, Source>{}, rows);
       }

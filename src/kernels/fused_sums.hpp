@@ -3,8 +3,10 @@
 // Sums over a tile of any type and shape: what is summed is first staged, in the type that it is computed in, as rows
 // of 16 lanes in the first cache, void positions left out. Elements of a run follow each other across images, so that
 // small planes and sequences leave no parts of vectors. Where elements lie in memory as they would be staged, they are
-// summed where they are. A companion (see companions.hpp) may go along with planes and blocks.
+// summed where they are, each image's by themselves. A companion (see companions.hpp) may go along with planes and
+// blocks.
 
+#include "kernels/bit_runs.hpp"
 #include "kernels/column_sums.hpp"
 #include "kernels/fused_sum_streams.hpp"
 #include "kernels/row_sums.hpp"
@@ -33,6 +35,7 @@ class FusedAccumulation {
       : streams_(streams),
         next_(streams),
         extent_(with_rows_of_one_image(extent, streams_)),
+        by_images_(streams.direct() && run_elements(extent, extent.positions) >= kLanes),
         center_(center),
         out_(sums),
         companion_(companion) {
@@ -56,44 +59,84 @@ class FusedAccumulation {
   static constexpr int kCoefficients = Streams::kCoefficients;
   static constexpr int kTogether = 4;
 
-  // Reductions that do not mind in which blocks rows are have none open.
-  struct NoBlock {};
-  using OpenBlock = std::conditional_t<Reduction::kParityMatters, typename Reduction::template Block<A>, NoBlock>;
-
-  // The block at hand of a column of lanes: its first rows may have been added where they lay, those behind are staged.
+  // The block at hand of a column of lanes.
   struct StagedColumn {
     alignas(64) Real staged[kSources][kStrip + kTogether * kLanes];
     Index filled = 0;  // elements of the block
-    Index added = 0;   // rows of them that are in `open`
-    OpenBlock open;
   };
 
   void add_all_blocks() {
-    alignas(64) double lanes[kSums][kMaxGroup * kLanes] = {};
-    StagedColumn columns[kMaxGroup];
+    alignas(64) double lanes[kSums][kMaxGroup * kLanes];
     alignas(64) Real centers[kMaxGroup * kLanes];
-    for (Index b = 0; b < extent_.blocks; ++b) lanes_of<A>(extent_, b, center_).store(centers + b * kLanes);
-    const auto sums_of = [&](Index b) {
-      Sums<kSums> sums;
-      for (int i = 0; i < kSums; ++i) sums.sum[i] = lanes[i] + b * kLanes;
-      return sums;
-    };
-    const Reading reading{extent_.images, extent_.blocks, extent_.positions, extent_.part};
-    for (Index n = 0; n < extent_.images; ++n) {
-      const Index valid = valid_positions(extent_, n);
-      for (Index b = 0; b < extent_.blocks; ++b) {
-        const Place next = reading.after(n, b);
-        move_to(next_, next.image, next.block, next.position);
-        move_to(streams_, n, b, 0);
-        add_block_of_image(columns[b], b, valid, centers + b * kLanes, sums_of(b));
-      }
-    }
+    bool runs = by_images_;
     for (Index b = 0; b < extent_.blocks; ++b) {
-      finish_block(columns[b], columns[b].filled, centers + b * kLanes, sums_of(b));
+      lanes_of<A>(extent_, b, center_).store(centers + b * kLanes);
+      for (double* of_sum : lanes) {
+        for (Index i = 0; i < kLanes; ++i) of_sum[b * kLanes + i] = 0;
+      }
+      runs = runs && is_run(extent_, b, streams_);
+    }
+    const BlocksOfTile blocks{centers, lanes};
+    if (runs) {
+      for_each_block(
+          [&](Index n, Index b) { add_image(valid_positions(extent_, n), blocks.center(b), blocks.sums(b)); });
+    } else {
+      add_staged_blocks(blocks);
     }
     for (int i = 0; i < kSums; ++i) {
       for (Index b = 0; b < extent_.blocks; ++b) gather(lanes[i] + b * kLanes, b, out_[i] + first_channel(extent_, b));
     }
+  }
+
+  // The lanes of each block.
+  struct BlocksOfTile {
+    const Real* centers;
+    double (&lanes)[kSums][kMaxGroup * kLanes];
+
+    const Real* center(Index block) const { return centers + block * kLanes; }
+    Sums<kSums> sums(Index block) const {
+      Sums<kSums> result;
+      for (int i = 0; i < kSums; ++i) result.sum[i] = lanes[i] + block * kLanes;
+      return result;
+    }
+  };
+
+  // Calls add(image, block) with the streams there.
+  template <class Add>
+  void for_each_block(const Add& add) {
+    const Reading reading{extent_.images, extent_.blocks, extent_.positions, extent_.part};
+    for (Index n = 0; n < extent_.images; ++n) {
+      for (Index b = 0; b < extent_.blocks; ++b) {
+        const Place next = reading.after(n, b);
+        move_to(next_, next.image, next.block, next.position);
+        move_to(streams_, n, b, 0);
+        add(n, b);
+      }
+    }
+  }
+
+  // A run of an image by itself, where it lies.
+  void add_image(Index positions, const Real* center, const Sums<kSums>& sums) {
+    const Index elements = run_elements(extent_, positions);
+    const Index rows = elements / kLanes;
+    streams_.template with_consecutive<Reduction>([&]<class Direct>(Direct, const auto& lying) {
+      Column<Direct> column{lying, rows, {}};
+      next_.template with_consecutive<Reduction>([&](auto, const auto& next) {
+        for (int s = 0; s < kSources; ++s) column.next[s] = next.data[s];
+      });
+      add_column<A>(column, rows, elements % kLanes, center, sums, companion_, extent_.reach);
+    });
+  }
+
+  // A call: its columns are not to lie between what else is on the stack.
+  [[gnu::noinline]] void add_staged_blocks(const BlocksOfTile& blocks) {
+    StagedColumn columns[kMaxGroup];
+    for_each_block([&](Index n, Index b) {
+      add_block_of_image(columns[b], b, valid_positions(extent_, n), blocks.center(b), blocks.sums(b));
+      if (!by_images_ && n + 1 < extent_.images) return;
+      finish_block(columns[b], columns[b].filled, blocks.center(b), blocks.sums(b));
+      columns[b].filled = 0;
+    });
   }
 
   // From a block's lanes to its channels.
@@ -146,10 +189,10 @@ class FusedAccumulation {
     }
   }
 
-  Rows<kSources, Real> staged_rows(const StagedColumn& column, Index first) const {
+  Rows<kSources, Real> staged_rows(const StagedColumn& column) const {
     Rows<kSources, Real> rows;
     for (int i = 0; i < kSources; ++i) {
-      rows.data[i] = column.staged[i] + first * kLanes;
+      rows.data[i] = column.staged[i];
       rows.stride[i] = kLanes;
     }
     return rows;
@@ -157,42 +200,41 @@ class FusedAccumulation {
 
   // Ends the block at `elements`.
   void finish_block(StagedColumn& column, Index elements, const Real* center, const Sums<kSums>& sums) {
+    if (elements == 0) return;
     const Index rows = elements / kLanes;
     const Index tail = elements % kLanes;
-    if constexpr (Reduction::kParityMatters) {
-      if (column.added > 0) {
-        companion_.work(rows - column.added);
-        add_staged(column, rows, center);
-        if (tail > 0) add_tail_to_block<A, Reduction>(staged_rows(column, rows), tail, center, column.open);
-        column.open.finish(sums.sum, 0);
-        column.open = {};
-        column.added = 0;
-        return;
-      }
-    }
-    add_column<A>(column_in_order<Reduction>(staged_rows(column, 0), rows), rows, tail, center, sums, companion_,
+    add_column<A>(column_in_order<Reduction>(staged_rows(column), rows), rows, tail, center, sums, companion_,
                   Reach::own_cache);
   }
 
   void add_block_of_image(StagedColumn& column, Index block, Index positions, const Real* center,
                           const Sums<kSums>& sums) {
+    const bool one_run = is_run(extent_, block, streams_);
+    if (one_run && by_images_) return add_image(positions, center, sums);
     Vector coefficient[kCoefficients + 1];
     for (int i = 0; i < kCoefficients; ++i) coefficient[i] = lanes_of<A>(extent_, block, streams_.coefficient(i));
-    if (is_run(extent_, block, streams_)) {
+    if (one_run) {
       return add_run(column, run_elements(extent_, positions), coefficient, center, sums);
     }
-    const Partial row{channels_of(extent_, block), extent_.width};
-    for (Index r = 0; r < positions; ++r) {
-      move_row(r);
-      stage<1, true>(column, 0, row, coefficient);
-      move_row(-r);
-      advance(column, extent_.width, center, sums);
-    }
+    add_rows_of_block(column, block, positions, coefficient, center, sums);
   }
 
-  void move_row(Index rows) {
-    streams_.for_each_tensor([&](auto& stream) { stream.advance(rows * stream.row_pitch); });
-    if constexpr (requires { streams_.mask; }) streams_.mask.advance(rows * streams_.mask.row_pitch);
+  // Of which not all lanes are channels, or that do not adjoin.
+  [[gnu::flatten, gnu::noinline]] void add_rows_of_block(StagedColumn& column, Index block, Index positions,
+                                                         const Vector* coefficient, const Real* center,
+                                                         const Sums<kSums>& sums) {
+    const Partial row{channels_of(extent_, block), extent_.width};
+    Streams streams = streams_;
+    step_by_rows(streams, 1);
+    Index r = 0;
+    for (; r + kTogether <= positions; r += kTogether, skip_rows(streams, kTogether)) {
+      stage<kTogether, true>(streams, column, 0, row, coefficient, extent_.width);
+      advance(column, kTogether * extent_.width, center, sums);
+    }
+    for (; r < positions; ++r, skip_rows(streams, 1)) {
+      stage<1, true>(streams, column, 0, row, coefficient, extent_.width);
+      advance(column, extent_.width, center, sums);
+    }
   }
 
   [[gnu::flatten, gnu::noinline]] void add_run(StagedColumn& column, Index elements, const Vector* coefficient,
@@ -200,78 +242,27 @@ class FusedAccumulation {
     Index i = 0;
     while (i < elements) {
       const Index left = elements - i;
-      if (streams_.direct() && column.filled % kLanes == 0 && left >= kLanes) {
-        i += add_direct(column, i, left / kLanes, center, sums) * kLanes;
-        continue;
-      }
       if (left >= kTogether * kLanes) {
-        stage<kTogether, false>(column, i, {kLanes, kLanes}, coefficient);
+        stage<kTogether, false>(streams_, column, i, {kLanes, kLanes}, coefficient, kLanes);
         i += kTogether * kLanes;
         advance(column, kTogether * kLanes, center, sums);
       } else {
         const Index count = left < kLanes ? left : kLanes;
-        stage<1, true>(column, i, {count, count}, coefficient);
+        stage<1, true>(streams_, column, i, {count, count}, coefficient, kLanes);
         i += count;
         advance(column, count, center, sums);
       }
     }
   }
 
-  // Adds the block's rows up to `rows` that are staged.
-  void add_staged(StagedColumn& column, Index rows, const Real* center) {
-    add_to_block<A>(column_in_order<Reduction>(staged_rows(column, column.added), rows - column.added), column.added,
-                    rows - column.added, center, column.open, Reach::own_cache);
-  }
-
-  // Calls with(the column of the last `rows` rows of a run, where they lie, from element i on).
-  template <class With>
-  void with_column(Index i, Index rows, const With& with) const {
-    streams_.template with_consecutive<Reduction>(i, [&]<class Direct>(Direct, const auto& lying) {
-      Column<Direct> column{lying, rows, {}};
-      next_.template with_consecutive<Reduction>(0, [&](auto, const auto& next) {
-        for (int s = 0; s < kSources; ++s) column.next[s] = next.data[s];
-      });
-      with(column);
-    });
-  }
-
-  // Adds up to `rows` rows of a run where they lie, from element i on, and returns how many. All that the column has so
-  // far is whole rows.
-  Index add_direct(StagedColumn& column, Index i, Index rows, const Real* center, const Sums<kSums>& sums) {
-    const auto add_rows_of_column = [&](Index count) {
-      with_column(i, rows,
-                  [&](const auto& lying) { add_column<A>(lying, count, 0, center, sums, companion_, extent_.reach); });
-      return count;
-    };
-    if constexpr (!Reduction::kParityMatters) {
-      if (column.filled > 0) finish_block(column, column.filled, center, sums);
-      column.filled = 0;
-      return add_rows_of_column(rows);
-    } else {
-      if (column.filled == 0 && rows >= kBlockRows) return add_rows_of_column(rows / kBlockRows * kBlockRows);
-      const Index before = column.filled / kLanes;
-      const Index count = rows < kBlockRows - before ? rows : kBlockRows - before;
-      add_staged(column, before, center);
-      with_column(i, rows, [&](const auto& lying) {
-        add_to_block<A>(lying, before, count, center, column.open, extent_.reach);
-      });
-      companion_.work(before + count - column.added);
-      column.added = before + count;
-      column.filled = column.added * kLanes;
-      if (column.added == kBlockRows) {
-        finish_block(column, kStrip, center, sums);
-        column.filled = 0;
-      }
-      return count;
-    }
-  }
-
+  // Vectors `apart` elements apart. Where they overlap, what is behind the channels of one is under the next.
   template <int kCount, bool kPartial>
-  void stage(StagedColumn& column, Index i, const Partial& partial, const Vector* coefficient) {
+  void stage(const Streams& streams, StagedColumn& column, Index i, const Partial& partial, const Vector* coefficient,
+             Index apart) {
     Vector out[kSources * kCount];
-    streams_.template stage<kCount, kPartial>(i, partial, coefficient, out);
+    streams.template stage<kCount, kPartial>(i, partial, coefficient, out);
     for (int s = 0; s < kSources; ++s) {
-      for (int k = 0; k < kCount; ++k) out[s * kCount + k].store(column.staged[s] + column.filled + k * kLanes);
+      for (int k = 0; k < kCount; ++k) out[s * kCount + k].store(column.staged[s] + column.filled + k * apart);
     }
   }
 
@@ -297,11 +288,21 @@ class FusedAccumulation {
     begin_rows(center_, extent_.channels, lanes, centers, all);
     const Index whole = count / fold;
     const RowOrder order = extent_.narrow ? RowOrder::consecutive : RowOrder::by_turns;
-    const bool one_run = fold == 1 || rows_adjoin(extent_.channels, streams_);
+    const bool one_run =
+        fold == 1 || (tensors_adjoin(extent_.channels, streams_) && count * extent_.channels <= kMostBits);
     if (streams_.direct() && one_run && extent_.images == 1 && extent_.lengths == nullptr) {
       move_to(streams_, 0, 0, 0);
+      BitsOfVectors<const std::uint8_t> bits;
       streams_.template with_rows<Reduction>([&]<class Direct>(Direct, const auto& rows) {
-        add_rows<A, Direct>(every(fold, rows), whole, lanes, centers, all, order, extent_.reach);
+        auto folded = every(fold, rows);
+        if constexpr (requires { folded.mask; }) {
+          if (fold > 1 && extent_.channels % 8 != 0) {
+            bits.begin(folded.mask, rows.mask_stride, count, extent_.channels, 0);
+            folded.mask = bits.of_vectors();
+            folded.mask_stride = lanes / 8;
+          }
+        }
+        add_rows<A, Direct>(folded, whole, lanes, centers, all, order, extent_.reach);
       });
     } else {
       const Blocks blocks = blocks_of_rows<Reduction>(whole, order);
@@ -359,8 +360,7 @@ class FusedAccumulation {
       Real (&staged)[kSources][Reduction::kRowsAtOnce * (kStagedLanes + kLanes)], Index offset) const {
     constexpr Index kPitch = kStagedLanes + kLanes;
     Streams streams = streams_;
-    streams.for_each_tensor([&](auto& stream) { stream.step = distance * stream.row_pitch; });
-    if constexpr (requires { streams.mask; }) streams.mask.step = distance * streams.mask.row_pitch;
+    step_by_rows(streams, distance);
     Vector coefficient[kCoefficients + 1];
     for (Index lane = 0; lane < channels; lane += kLanes) {
       const Index count = channels - lane < kLanes ? channels - lane : kLanes;
@@ -395,6 +395,7 @@ class FusedAccumulation {
   Streams streams_;
   Streams next_;  // where reading goes on after the block at hand
   FusedExtent extent_;
+  const bool by_images_;  // whether no block goes on in the next image
   const Real* center_;
   double* const (&out_)[kSums];
   Companion& companion_;

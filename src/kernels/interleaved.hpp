@@ -251,8 +251,7 @@ struct Interleaved {
     return tensor.channel_pitch == 1 && tensor.row_pitch == extent.channels;
   }
 
-  // Dense rows of few channels are taken several at a time, with their coefficients repeated. That changes no result:
-  // each element is computed alone.
+  // Dense rows of few channels are taken several at a time.
   template <class Operation>
   static void run(const Sources<Operation::kSources>& sources, const RowsDestination& destination,
                   const RowsExtent& extent, const Coefficients<Operation>& coefficients, Store store) {
@@ -263,18 +262,13 @@ struct Interleaved {
       unit_pitch = unit_pitch && source.channel_pitch == 1;
     }
     if (!unit_pitch) return run_gathered<Operation>(sources, destination, extent, coefficients);
-    const Index fold = kPackedLanes / extent.channels / extent.fold * extent.fold;
+    const Index fold = kRepeatedLanes / extent.channels / extent.fold * extent.fold;
     if (fold < 2 || !all_dense || extent.count < 2 * fold) {
       return run_rows<Operation>(sources, destination, extent, 1, coefficients, store);
     }
-    alignas(64) float repeated[Operation::kCoefficients][kPackedLanes];
+    const RepeatedCoefficients<float, Operation::kCoefficients> repeated(coefficients.of, extent.channels, fold);
     Coefficients<Operation> of_lanes;
-    for (int i = 0; i < Operation::kCoefficients; ++i) {
-      for (Index p = 0; p < fold; ++p) {
-        for (Index c = 0; c < extent.channels; ++c) repeated[i][p * extent.channels + c] = coefficients.of[i][c];
-      }
-      of_lanes.of[i] = repeated[i];
-    }
+    for (int i = 0; i < Operation::kCoefficients; ++i) of_lanes.of[i] = repeated.of(i);
     run_rows<Operation>(sources, destination, extent, fold, of_lanes, store);
   }
 

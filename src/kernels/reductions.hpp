@@ -48,7 +48,6 @@ struct MomentsReduction {
     Chain<A> even;
     Chain<A> odd;
 
-    Block() = default;
     Block(const double* const*, Index) {}
 
     template <class Row, class Parity>
