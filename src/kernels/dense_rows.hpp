@@ -3,7 +3,7 @@
 // Dense rows: those of few channels are taken several at a time; and all as one run, whose vectors begin where lines of
 // memory do, wherever that is in a row, so that rows of any number of channels can be streamed.
 
-#include <algorithm>
+#include <cstring>
 
 #include "kernels/simd_extras.hpp"
 
@@ -22,9 +22,10 @@ class RepeatedCoefficients {
     for (int i = 0; i < kCount; ++i) {
       of_[i] = values[i] != nullptr ? repeated_[i] : nullptr;
       if (values[i] == nullptr) continue;
-      std::copy_n(values[i], lanes, repeated_[i]);
+      copy(values[i], repeated_[i], lanes);
       for (Index done = lanes; done < rows * lanes; done *= 2) {
-        std::copy_n(repeated_[i], std::min(done, rows * lanes - done), repeated_[i] + done);
+        const Index left = rows * lanes - done;
+        copy(repeated_[i], repeated_[i] + done, done < left ? done : left);
       }
     }
   }
@@ -34,6 +35,10 @@ class RepeatedCoefficients {
   const Real* of(int i) const { return of_[i]; }
 
  private:
+  static void copy(const Real* from, Real* to, Index count) {
+    std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(Real));
+  }
+
   const Real* of_[kCount];
   alignas(64) Real repeated_[kCount][kRepeatedLanes];
 };
