@@ -35,6 +35,10 @@ constexpr Index kLongRun = 48 * 1024;
 constexpr Index kOverlapPlane = 12 * 1024;
 constexpr Index kOverlapGradientPlane = 24 * 1024;
 
+// Of a last cache that others use as well. However large it is, beyond this it is read as memory is: the order in which
+// rows are taken from a near cache costs the more the more of them there are.
+constexpr std::size_t kMostContended = std::size_t{40} << 20;
+
 // Bytes of rows, and images of blocks, that are applied at a time, in several streams: the longer the better, while a
 // thread still has some pieces.
 constexpr Index kPieceOfRows = 1024 * 1024;
@@ -148,6 +152,10 @@ Index channels_in_run(const Problem& problem, Index plane, Index bytes) {
   return divide_up(bytes, plane) * channel_block(problem.layout);
 }
 
+bool likely_in_contended_cache(Index bytes, const CacheSizes& caches) {
+  return bytes > static_cast<Index>(caches.shared_bytes) && bytes <= static_cast<Index>(caches.likely_bytes);
+}
+
 void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tiling, const CacheSizes& caches,
                   const Traffic& traffic) {
   const Index block = channel_block(problem.layout);
@@ -171,6 +179,12 @@ void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tili
   // Where the cache does not hold two slabs, what goes along with the sums of the next would come from memory as well.
   const Index in_cache = static_cast<Index>(std::max(caches.shared_bytes, caches.likely_bytes)) * 3 / 4 / read_channel;
   if (in_cache < 2 * least) schedule.overlapped = false;
+  // Where they do not fit the cores' own caches, but all that is read is likely in the last one, there is nothing to
+  // wait for while one writes.
+  const Index in_all_private = static_cast<Index>(caches.private_bytes) * threads * 3 / 4 / read_channel;
+  if (in_all_private < 2 * least && likely_in_contended_cache(read_channel * problem.channels, caches)) {
+    schedule.overlapped = false;
+  }
   const Index one_channel = read_channel * (schedule.overlapped ? 2 : 1);
   const Index in_private = static_cast<Index>(caches.private_bytes) * 3 / 4 / one_channel;
   const Index in_shared = static_cast<Index>(caches.shared_bytes) / 2 / threads / one_channel;
@@ -180,8 +194,8 @@ void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tili
     schedule.slab_channels = even_slab(problem.channels, fitting, threads, granule);
     schedule.private_slabs = true;
   } else {
-    const Index in_all_private = std::min(in_private * threads, kMaxGroup * block);
-    schedule.slab_channels = std::min(problem.channels, std::max(in_all_private / granule * granule, least));
+    const Index fitting = std::min(in_private * threads, kMaxGroup * block);
+    schedule.slab_channels = std::min(problem.channels, std::max(fitting / granule * granule, least));
   }
 }
 
@@ -259,7 +273,8 @@ kernels::Reach reach_of(const Problem& problem, const CacheSizes& caches, Index 
   const auto bytes = static_cast<std::size_t>(problem.batch * problem.channels * problem.spatial * element);
   if (bytes <= caches.private_bytes) return kernels::Reach::own_cache;
   if (bytes <= caches.shared_bytes / 2) return kernels::Reach::shared_cache;
-  return bytes <= caches.likely_bytes / 2 ? kernels::Reach::contended_cache : kernels::Reach::memory;
+  return bytes <= std::min(caches.likely_bytes / 2, kMostContended) ? kernels::Reach::contended_cache
+                                                                    : kernels::Reach::memory;
 }
 
 bool worth_streaming(const Problem& problem, const CacheSizes& caches, const Traffic& traffic) {
