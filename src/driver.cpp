@@ -72,11 +72,11 @@ void Driver::forward_training(const ForwardTraining& args, const TensorIn& x, co
   for_each_range_of_slabs(
       machine_.executor, problem_, schedule, [&](const Groups& slabs, Index first, Index last, Index threads) {
         const Passes passes(problem_, tiling_, machine_, walk_, schedule, threads, store);
-        const auto apply = [&](ChannelRange group, const Piece& piece) {
-          walk_.apply(x, y, group, piece, at(affine, group.first), store);
+        const auto apply = [&](ChannelRange group, const Piece& piece, Index ahead = 0) {
+          walk_.apply(x, y, group, piece, at(affine, group.first), store, ahead);
         };
         work_through(
-            slabs, first, last, schedule.overlapped,
+            slabs, first, last, schedule.overlapped, schedule.looks_ahead,
             [&](ChannelRange slab) { passes.moments(slab, x, scratch.moments); },
             [&](ChannelRange slab) {
               const Index c = slab.first;
@@ -86,7 +86,10 @@ void Driver::forward_training(const ForwardTraining& args, const TensorIn& x, co
                                problem_.epsilon_placement, args.mean + c, args.variance + c, scratch.scale + c,
                                scratch.shift + c, at(args.running, c)});
             },
-            [&](ChannelRange slab) { passes.for_each_piece_backwards(slab, apply); },
+            [&](ChannelRange slab, Index ahead) {
+              passes.for_each_piece_backwards(
+                  slab, [&](ChannelRange group, const Piece& piece) { apply(group, piece, ahead); });
+            },
             [&](ChannelRange now, ChannelRange next) {
               passes.moments(
                   next, x, scratch.moments, [&](Index index, ChannelRange group, Index tile, const MomentsOut& out) {
@@ -119,11 +122,11 @@ void Driver::backward(const Backward& args, const TensorIn& x, const TensorIn& d
   for_each_range_of_slabs(
       machine_.executor, problem_, schedule, [&](const Groups& slabs, Index first, Index last, Index threads) {
         const Passes passes(problem_, tiling_, machine_, walk_, schedule, threads, store);
-        const auto apply = [&](ChannelRange group, const Piece& piece) {
-          walk_.gradient_apply(applied_x, dy, dx, group, piece, at(affine, group.first), store);
+        const auto apply = [&](ChannelRange group, const Piece& piece, Index ahead = 0) {
+          walk_.gradient_apply(applied_x, dy, dx, group, piece, at(affine, group.first), store, ahead);
         };
         work_through(
-            slabs, first, last, schedule.overlapped && sums_x && wants_dx,
+            slabs, first, last, schedule.overlapped && sums_x && wants_dx, schedule.looks_ahead,
             [&](ChannelRange slab) {
               if (sums) passes.gradient_sums(slab, summed_x, dy, args.mean, totals);
             },
@@ -137,10 +140,11 @@ void Driver::backward(const Backward& args, const TensorIn& x, const TensorIn& d
                    at(args.dgamma, c), at(args.dbeta, c), at(wants_dx ? scratch.a : nullptr, c),
                    at(wants_dx && batch ? scratch.b : nullptr, c), at(wants_dx && batch ? scratch.c : nullptr, c)});
             },
-            [&](ChannelRange slab) {
+            [&](ChannelRange slab, Index ahead) {
               if (!wants_dx) return;
               if (sums) {
-                passes.for_each_piece_backwards(slab, apply);
+                passes.for_each_piece_backwards(
+                    slab, [&](ChannelRange group, const Piece& piece) { apply(group, piece, ahead); });
               } else {
                 passes.for_each_piece(slab, apply);
               }

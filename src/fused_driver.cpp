@@ -89,10 +89,10 @@ class FusedDriver<Real>::ForwardCall {
 
   // What the kernel is given of one piece.
   kernels::FusedForward<Real> tile(ChannelRange group, const Piece& piece, const Real* mean, const Real* scale,
-                                   const Real* shift) const {
+                                   const Real* shift, Index ahead = 0) const {
     const FusedWalk& walk = of_.walk_;
     return {walk.extent(group, piece, settings.lengths, size_in(x)),
-            walk.source(x, group, piece),
+            walk.source(x, group, piece, ahead),
             walk.source(residual_, group, piece),
             walk.destination(y_, group, piece),
             walk.mask(mask_, group, piece),
@@ -165,8 +165,8 @@ void FusedDriver<Real>::forward_training(const BasicForwardTraining<Real>& args,
   call.settings.weights = args.weights;
   const double count = call.settings.total_weight();
   const kernels::WideMoments<Real> moments{scratch.sums[0], scratch.sums[1]};
-  const auto tile = [&](ChannelRange group, const Piece& piece) {
-    return call.tile(group, piece, args.mean, scratch.scale, scratch.shift);
+  const auto tile = [&](ChannelRange group, const Piece& piece, Index ahead = 0) {
+    return call.tile(group, piece, args.mean, scratch.scale, scratch.shift, ahead);
   };
   const auto apply = [&](ChannelRange group, const Piece& piece) { call.settings.kernels.apply(tile(group, piece)); };
   const auto extent = [&](ChannelRange group, const Piece& piece) {
@@ -176,7 +176,7 @@ void FusedDriver<Real>::forward_training(const BasicForwardTraining<Real>& args,
       machine_.executor, problem_, call.schedule, [&](const Groups& slabs, Index first, Index last, Index threads) {
         const FusedPasses<Real> passes(call.settings, call.schedule, threads, call.store);
         work_through(
-            slabs, first, last, call.schedule.overlapped,
+            slabs, first, last, call.schedule.overlapped, call.schedule.looks_ahead,
             [&](ChannelRange slab) {
               passes.moments(
                   slab, call.x, moments, [&](Index, ChannelRange group, const Piece& piece, const auto& out) {
@@ -197,7 +197,11 @@ void FusedDriver<Real>::forward_training(const BasicForwardTraining<Real>& args,
                                                                   scratch.shift + c,
                                                                   at(args.running, c)});
             },
-            [&](ChannelRange slab) { passes.for_each_piece(slab, true, apply); },
+            [&](ChannelRange slab, Index ahead) {
+              passes.for_each_piece(slab, true, [&](ChannelRange group, const Piece& piece) {
+                call.settings.kernels.apply(tile(group, piece, ahead));
+              });
+            },
             [&](ChannelRange now, ChannelRange next) {
               passes.moments(
                   next, call.x, moments, [&](Index index, ChannelRange group, const Piece& piece, const auto& out) {
@@ -261,15 +265,16 @@ class FusedDriver<Real>::BackwardCall {
         count_(settings_.total_weight()) {}
 
   void run() const {
-    for_each_range_of_slabs(
-        of_.machine_.executor, of_.problem_, schedule_,
-        [&](const Groups& slabs, Index first, Index last, Index threads) {
-          const FusedPasses<Real> passes(settings_, schedule_, threads, store_);
-          work_through(
-              slabs, first, last, schedule_.overlapped, [&](ChannelRange slab) { sums(passes, slab); },
-              [&](ChannelRange slab) { finish(slab); }, [&](ChannelRange slab) { apply(passes, slab); },
-              [&](ChannelRange now, ChannelRange next) { apply_and_sums(passes, now, next); });
-        });
+    for_each_range_of_slabs(of_.machine_.executor, of_.problem_, schedule_,
+                            [&](const Groups& slabs, Index first, Index last, Index threads) {
+                              const FusedPasses<Real> passes(settings_, schedule_, threads, store_);
+                              work_through(
+                                  slabs, first, last, schedule_.overlapped, schedule_.looks_ahead,
+                                  [&](ChannelRange slab) { sums(passes, slab); },
+                                  [&](ChannelRange slab) { finish(slab); },
+                                  [&](ChannelRange slab, Index ahead) { apply(passes, slab, ahead); },
+                                  [&](ChannelRange now, ChannelRange next) { apply_and_sums(passes, now, next); });
+                            });
   }
 
  private:
@@ -320,14 +325,14 @@ class FusedDriver<Real>::BackwardCall {
                      at(args_.dbeta, c), wanted(scratch_.a), wanted(scratch_.b), wanted(scratch_.c)});
   }
 
-  void apply(const FusedPasses<Real>& passes, ChannelRange slab) const {
+  void apply(const FusedPasses<Real>& passes, ChannelRange slab, Index ahead) const {
     if (!needs_apply()) return;
     passes.for_each_piece(slab, needs_sums(),
-                          [&](ChannelRange group, const Piece& piece) { apply_piece(group, piece); });
+                          [&](ChannelRange group, const Piece& piece) { apply_piece(group, piece, ahead); });
   }
 
-  void apply_piece(ChannelRange group, const Piece& piece) const {
-    settings_.kernels.gradient_apply(gradient(group, piece, batch_ && wants_dx_), destinations(group, piece));
+  void apply_piece(ChannelRange group, const Piece& piece, Index ahead = 0) const {
+    settings_.kernels.gradient_apply(gradient(group, piece, batch_ && wants_dx_, ahead), destinations(group, piece));
   }
 
   void apply_and_sums(const FusedPasses<Real>& passes, ChannelRange now, ChannelRange next) const {
@@ -352,7 +357,7 @@ class FusedDriver<Real>::BackwardCall {
   }
 
   // x itself is wanted, or only what the activation makes of it.
-  kernels::FusedGradient<Real> gradient(ChannelRange group, const Piece& piece, bool with_x) const {
+  kernels::FusedGradient<Real> gradient(ChannelRange group, const Piece& piece, bool with_x, Index ahead = 0) const {
     const Problem& problem = of_.problem_;
     const FusedWalk& walk = of_.walk_;
     const bool reads_x = with_x || differentiates_;
@@ -363,8 +368,8 @@ class FusedDriver<Real>::BackwardCall {
     TypedIn residual = residual_;
     if (!differentiates_) residual.data = nullptr;
     return {walk.extent(group, piece, settings_.lengths, size_in(x_) + size_in(dy_)),
-            walk.source(x, group, piece),
-            walk.source(dy_, group, piece),
+            walk.source(x, group, piece, ahead),
+            walk.source(dy_, group, piece, ahead),
             walk.source(residual, group, piece),
             walk.mask(args_.mask, group, piece),
             problem.activation,

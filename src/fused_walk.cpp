@@ -51,13 +51,17 @@ Index FusedWalk::offset(const Strides& strides, ChannelRange group, const Planes
                                                 : group.first / block_of(problem_.layout) * strides.channel);
 }
 
-FusedSource FusedWalk::source(const TypedIn& tensor, ChannelRange group, const Piece& piece) const {
+FusedSource FusedWalk::source(const TypedIn& tensor, ChannelRange group, const Piece& piece, Index ahead) const {
   if (tensor.data == nullptr) return {nullptr, tensor.type, 0, 0, 0};
   const Strides& strides = tensor.strides;
   const Index bytes =
       offset(strides, group, planes_tile(problem_, tiling_, piece)) * static_cast<Index>(size_of(tensor.type));
-  return {static_cast<const char*>(tensor.data) + bytes, tensor.type, strides.batch, strides.channel,
-          tiling_.family == Family::planar ? 1 : strides.position};
+  return {static_cast<const char*>(tensor.data) + bytes,
+          tensor.type,
+          strides.batch,
+          strides.channel,
+          tiling_.family == Family::planar ? 1 : strides.position,
+          ahead / block_of(problem_.layout) * strides.channel};
 }
 
 FusedDestination FusedWalk::destination(const TypedOut& tensor, ChannelRange group, const Piece& piece) const {

@@ -32,7 +32,8 @@ class FusedWalk {
 
   // lengths: of all samples, or null. element: bytes of what sums read, an element of each tensor.
   kernels::FusedExtent extent(ChannelRange group, const Piece& piece, const Index* lengths, Index element) const;
-  kernels::FusedSource source(const TypedIn& tensor, ChannelRange group, const Piece& piece) const;
+  // `ahead`: channels from each that is read to one that is fetched for the pass after it.
+  kernels::FusedSource source(const TypedIn& tensor, ChannelRange group, const Piece& piece, Index ahead = 0) const;
   kernels::FusedDestination destination(const TypedOut& tensor, ChannelRange group, const Piece& piece) const;
   template <class Byte>
   kernels::FusedMask<Byte> mask(Byte* bytes, ChannelRange group, const Piece& piece) const;

@@ -69,11 +69,12 @@ void for_each_range_of_slabs(const Executor& executor, const Problem& problem, c
                   [&](Index first, Index last) { work(slabs, first, last, inner_threads); });
 }
 
-// Slab after slab: the sums of all its tiles, the end of its sums, and the apply pass; or, overlapped, the apply pass
-// of one slab together with the sums of the next.
+// Slab after slab: the sums of all its tiles, the end of its sums, and the apply pass, which is told how many channels
+// ahead the next slab is where it fetches that (else 0); or, overlapped, the apply pass of one slab together with the
+// sums of the next.
 template <class Sums, class Finish, class Apply, class ApplyAndSums>
-void work_through(const Groups& slabs, Index first, Index last, bool overlapped, const Sums& sums, const Finish& finish,
-                  const Apply& apply, const ApplyAndSums& apply_and_sums) {
+void work_through(const Groups& slabs, Index first, Index last, bool overlapped, bool looks_ahead, const Sums& sums,
+                  const Finish& finish, const Apply& apply, const ApplyAndSums& apply_and_sums) {
   for (Index slab = first; slab < last; ++slab) {
     if (slab == first || !overlapped) {
       sums(slabs[slab]);
@@ -81,7 +82,9 @@ void work_through(const Groups& slabs, Index first, Index last, bool overlapped,
       apply_and_sums(slabs[slab - 1], slabs[slab]);
     }
     finish(slabs[slab]);
-    if (!overlapped || slab + 1 == last) apply(slabs[slab]);
+    if (!overlapped || slab + 1 == last) {
+      apply(slabs[slab], looks_ahead && slab + 1 < last ? slabs[slab].count : 0);
+    }
   }
 }
 

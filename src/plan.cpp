@@ -35,9 +35,15 @@ constexpr Index kLongRun = 48 * 1024;
 constexpr Index kOverlapPlane = 12 * 1024;
 constexpr Index kOverlapGradientPlane = 24 * 1024;
 
+// An apply pass fetches the next slab where planes are this long: below, it costs more than it saves.
+constexpr Index kLookAheadPlane = 1024;
+
+// The part of a core's own cache that such a slab takes: less than would fit, and so soon used.
+constexpr Index kLookedAhead = 8;
+
 // Of a last cache that others use as well. However large it is, beyond this it is read as memory is: the order in which
 // rows are taken from a near cache costs the more the more of them there are.
-constexpr std::size_t kMostContended = std::size_t{40} << 20;
+constexpr std::size_t kMostContended = std::size_t{24} << 20;
 
 // Bytes of rows, and images of blocks, that are applied at a time, in several streams: the longer the better, while a
 // thread still has some pieces.
@@ -156,46 +162,82 @@ bool likely_in_contended_cache(Index bytes, const CacheSizes& caches) {
   return bytes > static_cast<Index>(caches.shared_bytes) && bytes <= static_cast<Index>(caches.likely_bytes);
 }
 
-void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tiling, const CacheSizes& caches,
-                  const Traffic& traffic) {
+// A slab's channels: how many follow in memory at least and at most, in what steps, and bytes that are read of each.
+struct SlabChannels {
+  Index least;
+  Index most;
+  Index granule;
+  Index plane_bytes;
+  Index read_bytes;
+};
+
+SlabChannels slab_channels(const Problem& problem, const Tiling& tiling, const Traffic& traffic) {
   const Index block = channel_block(problem.layout);
   const Index plane = std::max<Index>(1, problem.spatial * block * traffic.element);
-  const bool long_planes = plane >= (traffic.backward ? kOverlapGradientPlane : kOverlapPlane);
-  // In backward one thread is faster slab after slab.
-  const bool enough_threads = !traffic.backward || schedule.threads > 1;
-  schedule.overlapped = traffic.can_overlap && long_planes && enough_threads &&
-                        (traffic.reads > 1 || worth_streaming(problem, caches, traffic));
   // Planes of part of a cache line: as many as end on the border of one.
   const bool small_planes = tiling.family == Family::planar && plane < kLeastRun;
   const Index granule = small_planes ? granule_of_lines(problem) : block;
   const auto in_granules = [&](Index channels) {
     return std::clamp(round_up(channels, granule), granule, kMaxGroup * block);
   };
-  const Index least = in_granules(channels_in_run(problem, plane, kLeastRun));
-  const Index most = in_granules(channels_in_run(problem, plane, kLongRun));
+  return {in_granules(channels_in_run(problem, plane, kLeastRun)),
+          in_granules(channels_in_run(problem, plane, kLongRun)), granule, plane,
+          std::max<Index>(1, channel_bytes(problem, traffic) * traffic.reads)};
+}
 
+// Three quarters of the cores' own caches.
+Index own_bytes(const CacheSizes& caches, Index cores) {
+  return static_cast<Index>(caches.private_bytes) * cores * 3 / 4;
+}
+
+bool overlaps(const Problem& problem, const CacheSizes& caches, const Traffic& traffic, const SlabChannels& slab,
+              Index threads) {
+  const bool long_planes = slab.plane_bytes >= (traffic.backward ? kOverlapGradientPlane : kOverlapPlane);
+  // In backward one thread is faster slab after slab.
+  const bool enough_threads = !traffic.backward || threads > 1;
+  if (!traffic.can_overlap || !long_planes || !enough_threads) return false;
+  if (traffic.reads == 1 && !worth_streaming(problem, caches, traffic)) return false;
+  const Index two = 2 * slab.least * slab.read_bytes;
+  if (own_bytes(caches, threads) >= two) return true;
+  // Where all that is read is likely in the last cache, there is nothing to wait for while another slab is written;
+  // where that cache does not hold two slabs, what goes along with the sums of the next would come from memory as well.
+  if (likely_in_contended_cache(slab.read_bytes * problem.channels, caches)) return false;
+  return static_cast<Index>(std::max(caches.shared_bytes, caches.likely_bytes)) * 3 / 4 >= two;
+}
+
+bool looks_ahead(const Problem& problem, const Tiling& tiling, const CacheSizes& caches, const Traffic& traffic,
+                 const SlabChannels& slab, Index threads) {
+  if (tiling.family != Family::planar || slab.plane_bytes < kLookAheadPlane) return false;
+  // A last cache that can be counted on has larger slabs, and reading from one gains nothing by it.
+  if (static_cast<Index>(caches.shared_bytes) > 2 * threads * static_cast<Index>(caches.private_bytes)) return false;
+  const auto in_last_cache = static_cast<Index>(std::max(caches.shared_bytes, caches.likely_bytes / 3));
+  if (slab.read_bytes * problem.channels <= in_last_cache) return false;
+  // In backward, slabs that threads share are better as large as the caches.
+  return own_bytes(caches, traffic.backward ? 1 : threads) >= 2 * slab.least * slab.read_bytes;
+}
+
+void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tiling, const CacheSizes& caches,
+                  const Traffic& traffic) {
+  const Index block = channel_block(problem.layout);
+  const SlabChannels slab = slab_channels(problem, tiling, traffic);
   const Index threads = schedule.threads;
-  const Index read_channel = std::max<Index>(1, channel_bytes(problem, traffic) * traffic.reads);
-  // Where the cache does not hold two slabs, what goes along with the sums of the next would come from memory as well.
-  const Index in_cache = static_cast<Index>(std::max(caches.shared_bytes, caches.likely_bytes)) * 3 / 4 / read_channel;
-  if (in_cache < 2 * least) schedule.overlapped = false;
-  // Where they do not fit the cores' own caches, but all that is read is likely in the last one, there is nothing to
-  // wait for while one writes.
-  const Index in_all_private = static_cast<Index>(caches.private_bytes) * threads * 3 / 4 / read_channel;
-  if (in_all_private < 2 * least && likely_in_contended_cache(read_channel * problem.channels, caches)) {
-    schedule.overlapped = false;
+  schedule.overlapped = overlaps(problem, caches, traffic, slab, threads);
+  schedule.looks_ahead = !schedule.overlapped && looks_ahead(problem, tiling, caches, traffic, slab, threads);
+
+  const Index one_channel = slab.read_bytes * (schedule.overlapped || schedule.looks_ahead ? 2 : 1);
+  Index in_private = own_bytes(caches, 1) / one_channel;
+  if (schedule.looks_ahead && in_private > slab.least) {
+    in_private = std::max(static_cast<Index>(caches.private_bytes) / kLookedAhead / slab.read_bytes, slab.least);
   }
-  const Index one_channel = read_channel * (schedule.overlapped ? 2 : 1);
-  const Index in_private = static_cast<Index>(caches.private_bytes) * 3 / 4 / one_channel;
   const Index in_shared = static_cast<Index>(caches.shared_bytes) / 2 / threads / one_channel;
   // A slab that one thread has to itself needs no waiting for others; one that all share is smaller for each.
-  if (balanced(divide_up(problem.channels, least), threads) && std::max(in_private, in_shared) >= least) {
-    const Index fitting = std::max(std::min(in_private, kMaxGroup * block), std::min(in_shared, most));
-    schedule.slab_channels = even_slab(problem.channels, fitting, threads, granule);
+  if (balanced(divide_up(problem.channels, slab.least), threads) && std::max(in_private, in_shared) >= slab.least) {
+    const Index fitting = std::max(std::min(in_private, kMaxGroup * block), std::min(in_shared, slab.most));
+    schedule.slab_channels = even_slab(problem.channels, fitting, threads, slab.granule);
     schedule.private_slabs = true;
   } else {
     const Index fitting = std::min(in_private * threads, kMaxGroup * block);
-    schedule.slab_channels = std::min(problem.channels, std::max(fitting / granule * granule, least));
+    schedule.slab_channels = std::min(problem.channels, std::max(fitting / slab.granule * slab.granule, slab.least));
   }
 }
 

@@ -50,6 +50,8 @@ struct Schedule {
   bool private_slabs;
   // The apply pass of a slab goes along with the sums of the next; two of them are in the cache at a time.
   bool overlapped;
+  // The apply pass of a slab fetches the next into the cores' own caches, which hold two.
+  bool looks_ahead;
   // Channels of a tile, in passes that take sums and in the apply pass alone.
   Index group_channels;
   Index apply_group_channels;

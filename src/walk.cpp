@@ -43,8 +43,10 @@ Index Walk::elements(Index tile) const {
   return at.planes * at.length;
 }
 
-PlanarSource Walk::planar(const TensorIn& tensor, ChannelRange group, const PlanesTile& tile) const {
-  return planes_of<PlanarSource>(tensor, group.first, tile.first_plane, tile.offset);
+PlanarSource Walk::planar(const TensorIn& tensor, ChannelRange group, const PlanesTile& tile, Index ahead) const {
+  PlanarSource planes = planes_of<PlanarSource>(tensor, group.first, tile.first_plane, tile.offset);
+  planes.ahead = ahead * tensor.strides.channel;
+  return planes;
 }
 
 PlanarDestination Walk::planar(const TensorOut& tensor, ChannelRange group, const PlanesTile& tile) const {
@@ -143,21 +145,21 @@ void Walk::gradient_sums(const TensorIn& x, const TensorIn& dy, ChannelRange gro
 }
 
 void Walk::apply(const TensorIn& x, const TensorOut& y, ChannelRange group, const Piece& piece, const Affine& affine,
-                 Store store) const {
+                 Store store, Index ahead) const {
   if (tiling_.family == Family::interleaved) {
     return kernels_.rows_apply(rows(x, group), rows(y, group), rows_extent(group, piece, Reach::memory), affine, store);
   }
   const PlanesTile at = planes_tile(piece);
   if (tiling_.family == Family::planar) {
-    kernels_.planar_apply(planar(x, group, at), planar(y, group, at), {at.planes, group.count, at.length}, affine,
-                          store);
+    kernels_.planar_apply(planar(x, group, at, ahead), planar(y, group, at), {at.planes, group.count, at.length},
+                          affine, store);
   } else {
     kernels_.blocks_apply(blocks(x, group, at), blocks(y, group, at), blocks_extent(group, at), affine, store);
   }
 }
 
 void Walk::gradient_apply(const TensorIn& x, const TensorIn& dy, const TensorOut& dx, ChannelRange group,
-                          const Piece& piece, const GradientAffine& affine, Store store) const {
+                          const Piece& piece, const GradientAffine& affine, Store store, Index ahead) const {
   const bool with_x = x.data != nullptr;
   if (tiling_.family == Family::interleaved) {
     return kernels_.rows_gradient_apply(with_x ? rows(x, group) : RowsSource{}, rows(dy, group), rows(dx, group),
@@ -165,7 +167,7 @@ void Walk::gradient_apply(const TensorIn& x, const TensorIn& dy, const TensorOut
   }
   const PlanesTile at = planes_tile(piece);
   if (tiling_.family == Family::planar) {
-    kernels_.planar_gradient_apply(with_x ? planar(x, group, at) : PlanarSource{}, planar(dy, group, at),
+    kernels_.planar_gradient_apply(with_x ? planar(x, group, at, ahead) : PlanarSource{}, planar(dy, group, at, ahead),
                                    planar(dx, group, at), {at.planes, group.count, at.length}, affine, store);
   } else {
     kernels_.blocks_gradient_apply(with_x ? blocks(x, group, at) : BlocksSource{}, blocks(dy, group, at),

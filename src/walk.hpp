@@ -34,10 +34,12 @@ class Walk {
   void prefetch_pivots(const TensorIn& x, ChannelRange group, Index tile) const;
   void gradient_sums(const TensorIn& x, const TensorIn& dy, ChannelRange group, Index tile, const float* mean,
                      const kernels::GradientSumsOut& out) const;
+  // `ahead`: channels from each that is read to one that is fetched for the pass after it, in the planar family.
   void apply(const TensorIn& x, const TensorOut& y, ChannelRange group, const Piece& piece,
-             const kernels::Affine& affine, kernels::Store store) const;
+             const kernels::Affine& affine, kernels::Store store, Index ahead = 0) const;
   void gradient_apply(const TensorIn& x, const TensorIn& dy, const TensorOut& dx, ChannelRange group,
-                      const Piece& piece, const kernels::GradientAffine& affine, kernels::Store store) const;
+                      const Piece& piece, const kernels::GradientAffine& affine, kernels::Store store,
+                      Index ahead = 0) const;
 
   // The apply pass of one slab beside the sums of the next, in the planar and blocked families: of the same tile, of a
   // group of channels of each. Coefficients are those of the first channel of `now`, sums those of the first of
@@ -52,7 +54,8 @@ class Walk {
  private:
   PlanesTile planes_tile(const Piece& piece) const { return internal::planes_tile(problem_, tiling_, piece); }
   kernels::PlanePart part_of(const PlanesTile& tile) const;
-  kernels::PlanarSource planar(const TensorIn& tensor, ChannelRange group, const PlanesTile& tile) const;
+  kernels::PlanarSource planar(const TensorIn& tensor, ChannelRange group, const PlanesTile& tile,
+                               Index ahead = 0) const;
   kernels::PlanarDestination planar(const TensorOut& tensor, ChannelRange group, const PlanesTile& tile) const;
   kernels::Reach reach(Index tensors) const;
   kernels::RowsExtent rows_extent(ChannelRange group, const Piece& piece, kernels::Reach reach) const;

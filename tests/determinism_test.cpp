@@ -157,7 +157,8 @@ TEST_P(DeterminismTest, AnyExecutor) {
 TEST_P(DeterminismTest, AnyCaches) {
   for_each_problem([](const Problem& problem, const Problems& data, const Results& serial) {
     for (const CacheSizes& caches : {CacheSizes{1 << 12, 1 << 14}, CacheSizes{1 << 12, 1 << 14, std::size_t{1} << 34},
-                                     CacheSizes{1 << 16, 1 << 20}, CacheSizes{1 << 28, std::size_t{1} << 34}}) {
+                                     CacheSizes{1 << 17, 1 << 12, 1 << 12}, CacheSizes{1 << 16, 1 << 20},
+                                     CacheSizes{1 << 28, std::size_t{1} << 34}}) {
       SCOPED_TRACE(caches.private_bytes);
       run_in_arena(2, [&] { expect_same(run_all(BatchNorm(problem, {nullptr, caches}), data), serial); });
     }

@@ -164,8 +164,11 @@ TEST_P(FusedDeterminismTest, AnyNumberOfThreads) {
 TEST_P(FusedDeterminismTest, AnyCaches) {
   for_each_case([](const Case& of, const Problem& problem, const Results& serial, std::size_t) {
     constexpr std::size_t kib = 1024;
-    const CacheSizes sizes[] = {
-        {2 * kib, 4 * kib}, {2 * kib, 4 * kib, 1048576 * kib}, {64 * kib, 256 * kib}, {65536 * kib, 1048576 * kib}};
+    const CacheSizes sizes[] = {{2 * kib, 4 * kib},
+                                {2 * kib, 4 * kib, 1048576 * kib},
+                                {128 * kib, 4 * kib, 4 * kib},
+                                {64 * kib, 256 * kib},
+                                {65536 * kib, 1048576 * kib}};
     for (const CacheSizes& caches : sizes) {
       SCOPED_TRACE(testing::Message() << "caches of " << caches.private_bytes);
       if (!is_large(problem)) expect_same(run_all(of, BatchNorm(problem, {&serial_executor(), caches}), 0), serial);
@@ -283,9 +286,11 @@ TEST_P(FusedDeterminismTest, PlanesOfAnyLength) {
         const BatchNorm streaming(problem, {&serial_executor(), {2048, 4096}});
         expect_same(run_all(of, streaming, 0), kept);
         const BatchNorm overlapped(problem, {&serial_executor(), {2048, 4096, std::size_t{1} << 34}});
+        const BatchNorm looking_ahead(problem, {&serial_executor(), {1 << 17, 4096, 4096}});
         for (const std::size_t placement : {1, 2, 3}) {
           expect_same(run_all(of, streaming, placement, false), kept);
           expect_same(run_all(of, overlapped, placement, false), kept);
+          expect_same(run_all(of, looking_ahead, placement, false), kept);
         }
       }
     }

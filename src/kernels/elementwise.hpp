@@ -83,6 +83,7 @@ template <class Operation>
 struct Streams {
   const float* source[Operation::kSources];
   float* destination;
+  Index ahead[Operation::kSources] = {};  // from what is read to what is fetched for the next pass; 0: nothing
 };
 
 template <class A, class Operation>
@@ -110,6 +111,13 @@ inline void put(const Lanes<A>& value, float* to) {
   }
 }
 
+// Beside a streaming store.
+template <class Operation>
+inline void look_ahead(const Streams<Operation>& streams, Index offset) {
+  if (streams.ahead[0] == 0) return;
+  for (int i = 0; i < Operation::kSources; ++i) prefetch_second(streams.source[i] + offset + streams.ahead[i]);
+}
+
 // Elements until `address` is aligned for a streaming store.
 inline Index misaligned_elements(const float* address) {
   return static_cast<Index>((0U - reinterpret_cast<std::uintptr_t>(address)) / sizeof(float) & (kLanes - 1));
@@ -129,6 +137,10 @@ template <class A, class Operation, Store kStore>
   const Index stride = by_quarters ? kLanes : kUnroll * kLanes;
   Index i = first;
   for (Index turn = 0; turn < quarter; turn += kLanes, i += stride) {
+    if constexpr (kStore == Store::streaming) {
+#pragma GCC unroll 4
+      for (Index k = 0; k < kUnroll; ++k) look_ahead(streams, i + k * distance);
+    }
     Lanes<A> result[kUnroll];
 #pragma GCC unroll 4
     for (Index k = 0; k < kUnroll; ++k) result[k] = compute_at<A>(streams, i + k * distance, coefficient);

@@ -19,7 +19,8 @@ struct Stream {
   Index image_pitch;
   Index block_pitch;
   Index row_pitch;
-  Index step = 0;  // from one of several vectors to the next
+  Index ahead = 0;  // from what is read to what is fetched for the next pass; 0: nothing is
+  Index step = 0;   // from one of several vectors to the next
 
   bool present() const { return base != nullptr; }
   void move(Index image, Index block, Index row) {
@@ -30,13 +31,18 @@ struct Stream {
   }
   // In one of several vectors.
   T* of(int vector, Index i) const { return at + vector * step + i; }
+  // Fetch what lies ahead of as many vectors side by side, and of so many in each of kCount places.
+  template <int kVectors>
+  void look_ahead(Index i) const;
+  template <int kCount, int kVectors>
+  void look_ahead_in_places(Index i) const;
   bool follows_rows(Index width) const { return !present() || row_pitch == width; }
 };
 
 template <class T>
 inline Stream<const T> stream_of(const FusedSource& source) {
   const T* const data = static_cast<const T*>(source.data);
-  return {data, data, source.image_pitch, source.block_pitch, source.row_pitch};
+  return {data, data, source.image_pitch, source.block_pitch, source.row_pitch, source.ahead};
 }
 
 template <class T>
@@ -80,6 +86,23 @@ inline void store_to(const RealLanes<A, T>& value, T* to, const Partial& partial
 // Vectors of T that fill a line of memory.
 template <class T>
 inline constexpr int kVectorsOfLine = sizeof(T) < 4 ? 4 / static_cast<int>(sizeof(T)) : 1;
+
+template <class T>
+template <int kVectors>
+[[gnu::always_inline]] inline void Stream<T>::look_ahead(Index i) const {
+  if (ahead == 0) return;
+#pragma GCC unroll 4
+  for (int vector = 0; vector < kVectors; vector += kVectorsOfLine<std::remove_const_t<T>>) {
+    prefetch_second(at + i + vector * kLanes + ahead);
+  }
+}
+
+template <class T>
+template <int kCount, int kVectors>
+[[gnu::always_inline]] inline void Stream<T>::look_ahead_in_places(Index i) const {
+#pragma GCC unroll 4
+  for (int k = 0; k < kCount; ++k) look_ahead<kVectors>(k * step + i);
+}
 
 // Vectors side by side as they will be in memory, in kCount places: each line is streamed at once. By parts, with those
 // of other lines between them, streaming takes up to four times as long.
@@ -185,6 +208,7 @@ struct Forward {
 
   template <int kCount, bool kPartial, Store kStore>
   [[gnu::always_inline]] void step(Index i, const Partial& partial, const Vector* coefficient) const {
+    if constexpr (kStore == Store::streaming && !kPartial && !kLight) x.template look_ahead<kCount>(i);
     Vector z[kCount];
     compute<kCount, kPartial>(i, partial, coefficient, z);
     const Partial of{partial.count, owns_padding ? partial.written : partial.count};
@@ -197,6 +221,7 @@ struct Forward {
   // Streams a line in each place. coefficient_of(v): those of its vector v.
   template <int kCount, class CoefficientOf>
   [[gnu::always_inline]] void step_line(Index i, const CoefficientOf& coefficient_of) const {
+    if constexpr (!kLight) x.template look_ahead_in_places<kCount, kLine>(i);
     Lines<A, Destination, kCount, kLine> lines;
 #pragma GCC unroll 1
     for (int vector = 0; vector < kLine; ++vector) {
@@ -370,6 +395,10 @@ struct Backward : GradientStreams<A, Source, Gradient, kLight> {
 
   template <int kCount, bool kPartial, Store kStore>
   [[gnu::always_inline]] void step(Index i, const Partial& partial, const Vector* coefficient) const {
+    if constexpr (kStore == Store::streaming && !kPartial && !kLight) {
+      this->x.template look_ahead<kCount>(i);
+      this->dy.template look_ahead<kCount>(i);
+    }
     Vector gradient[kCount];
     Vector value[kCount];
     compute<kCount, kPartial>(i, partial, coefficient, value, gradient);
@@ -395,6 +424,10 @@ struct Backward : GradientStreams<A, Source, Gradient, kLight> {
   // Streams a line, or two, in each place. coefficient_of(v): those of its vector v.
   template <int kCount, class CoefficientOf>
   [[gnu::always_inline]] void step_line(Index i, const CoefficientOf& coefficient_of) const {
+    if constexpr (!kLight) {
+      this->x.template look_ahead_in_places<kCount, kLine>(i);
+      this->dy.template look_ahead_in_places<kCount, kLine>(i);
+    }
     Lines<A, Source, kCount, kLine> of_dx;
     Lines<A, Gradient, kCount, kLine> of_residual;
 #pragma GCC unroll 1

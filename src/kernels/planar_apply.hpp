@@ -25,7 +25,10 @@ struct PlanarTile {
 
   Streams<Operation> streams(Index n, Index c) const {
     Streams<Operation> result;
-    for (int i = 0; i < Operation::kSources; ++i) result.source[i] = plane(sources.of[i], n, c);
+    for (int i = 0; i < Operation::kSources; ++i) {
+      result.source[i] = plane(sources.of[i], n, c);
+      result.ahead[i] = sources.of[i].ahead;
+    }
     result.destination = plane(destination, n, c);
     return result;
   }
@@ -133,6 +136,7 @@ struct PlanarApply {
     const auto vector_of_all = [&] {
 #pragma GCC unroll 4
       for (Index k = 0; k < kCount; ++k) {
+        if constexpr (kStore == Store::streaming) look_ahead(streams[k], i);
         put<A, kStore>(compute_at<A>(streams[k], i, coefficient), streams[k].destination + i);
       }
       i += kLanes;
