@@ -96,7 +96,7 @@ def draw_sizes(rows):
         panel.set_xlabel("bytes of x")
     for panels_of_direction in panels:
         panels_of_direction[0].set_ylabel("limit's time / time")
-    panels[0][0].legend()
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle(f"Memory limit by size ({machine(rows)})")
     return figure
 
@@ -126,8 +126,7 @@ def draw_layers(rows):
     names = [parts(layer) for layer in layers]
     panels[0][0].set_yticks(range(len(layers)), [f"{name['ic']} x {name['ih']} x {name['iw']}" for name in names])
     panels[0][0].invert_yaxis()
-    panels[0][0].set_xlim(right=1.6 * panels[0][0].get_xlim()[1])  # room for the legend
-    panels[0][0].legend(loc="upper right")
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle(f"ResNet-50's layers, batch of {names[0]['mb']} ({machine(rows)})")
     return figure
 
