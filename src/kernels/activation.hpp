@@ -15,7 +15,14 @@ inline Mask<A, Real, kLanes> passing(const Pack<A, Real, kLanes>& z) {
   return not_less_equal(z, Pack<A, Real, kLanes>::all(0));
 }
 
-// The same as 16 bits: bit i is lane i's.
+// Where it is negative or NaN. A product with either is the same however the compiler selects it; with a signalling NaN
+// among those that pass, clang's would be quiet on one instruction set and not on another.
+template <class A, class Real>
+inline Mask<A, Real, kLanes> falling(const Pack<A, Real, kLanes>& z) {
+  return not_less_equal(Pack<A, Real, kLanes>::all(0), z);
+}
+
+// Where it passes, as 16 bits: bit i is lane i's.
 template <class A, class Real>
 inline unsigned passes(const Pack<A, Real, kLanes>& z) {
   return to_unsigned(passing(z));
@@ -36,7 +43,7 @@ inline void activate(const Activation& activation, Pack<A, Real, kLanes>* z) {
       return each([](const P& x) { return keep(passing(x), x); });
     case ActivationKind::leaky_relu: {
       const P slope = P::all(activation.slope);
-      return each([&](const P& x) { return select(passing(x), x, x * slope); });
+      return each([&](const P& x) { return select(falling(x), x * slope, x); });
     }
     case ActivationKind::clipped_relu: {
       const P bound = P::all(activation.bound);
@@ -92,7 +99,7 @@ inline void invert(const Activation& activation, Pack<A, Real, kLanes>* y) {
   if (activation.kind == ActivationKind::leaky_relu) {
     const P slope = P::all(activation.slope);
 #pragma GCC unroll 8
-    for (int i = 0; i < kCount; ++i) y[i] = select(passing(y[i]), y[i], y[i] / slope);
+    for (int i = 0; i < kCount; ++i) y[i] = select(falling(y[i]), y[i] / slope, y[i]);
   } else if (activation.kind == ActivationKind::sigmoid) {
     through_copies<kCount>(replace_by_inverse<Sigmoid, A, Real, kCount>, y);
   } else if (activation.kind == ActivationKind::tanh) {
