@@ -60,8 +60,8 @@ struct FusedSource {
   Index image_pitch;
   Index block_pitch;
   Index row_pitch;
-  Index ahead =
-      0;  // elements from each that an apply pass reads to one that it fetches for the pass after it (0: none)
+  // Elements from each that an apply pass reads to one that it fetches for the pass after it; 0: none.
+  Index ahead = 0;
 };
 
 struct FusedDestination {

@@ -38,8 +38,8 @@ struct PlanarSource {
   const float* data;
   Index plane_pitch;
   Index channel_pitch;
-  Index ahead =
-      0;  // elements from each that an apply pass reads to one that it fetches for the pass after it (0: none)
+  // Elements from each that an apply pass reads to one that it fetches for the pass after it; 0: none.
+  Index ahead = 0;
 };
 
 struct PlanarDestination {
