@@ -15,8 +15,9 @@ using kernels::Store;
 
 bool same_memory(const TensorIn& a, const TensorOut& b) { return a.data == b.data; }
 
-Store store_for(const Problem& problem, const CacheSizes& caches, const Traffic& traffic, bool in_place) {
-  return !in_place && worth_streaming(problem, caches, traffic) ? Store::streaming : Store::ordinary;
+Store store_for(const Problem& problem, const CacheSizes& caches, const Traffic& traffic, const Schedule& schedule,
+                bool in_place) {
+  return !in_place && worth_streaming(problem, caches, traffic, schedule.threads) ? Store::streaming : Store::ordinary;
 }
 
 ForwardScratch take_forward(const Problem& problem, const Tiling& tiling, Arena& arena) {
@@ -67,7 +68,7 @@ void Driver::forward_training(const ForwardTraining& args, const TensorIn& x, co
                               const ForwardScratch& scratch) const {
   const Traffic traffic{1, true, true};
   const Schedule schedule = this->schedule(traffic);
-  const Store store = store_for(problem_, machine_.caches, traffic, same_memory(x, y));
+  const Store store = store_for(problem_, machine_.caches, traffic, schedule, same_memory(x, y));
   const Affine affine{args.mean, scratch.scale, scratch.shift};
   for_each_range_of_slabs(
       machine_.executor, problem_, schedule, [&](const Groups& slabs, Index first, Index last, Index threads) {
@@ -114,7 +115,8 @@ void Driver::backward(const Backward& args, const TensorIn& x, const TensorIn& d
                         .writes = wants_dx,
                         .backward = true};
   const Schedule schedule = this->schedule(traffic);
-  const Store store = store_for(problem_, machine_.caches, traffic, same_memory(x, dx) || same_memory(dy, dx));
+  const Store store =
+      store_for(problem_, machine_.caches, traffic, schedule, same_memory(x, dx) || same_memory(dy, dx));
   const GradientAffine affine{batch ? args.mean : nullptr, scratch.a, batch ? scratch.b : nullptr,
                               batch ? scratch.c : nullptr};
   const GradientSumsOut totals{sums ? scratch.sums.dy : nullptr, sums_x ? scratch.sums.dy_x : nullptr,
@@ -182,7 +184,7 @@ void Driver::gradient_sums(const TensorIn& x, const TensorIn& dy, const float* m
 void Driver::apply(const TensorIn& x, const TensorOut& y, const Affine& affine) const {
   const Traffic traffic{1, false, true};
   const Schedule schedule = this->schedule(traffic);
-  const Store store = store_for(problem_, machine_.caches, traffic, same_memory(x, y));
+  const Store store = store_for(problem_, machine_.caches, traffic, schedule, same_memory(x, y));
   Passes(problem_, tiling_, machine_, walk_, schedule, schedule.threads, store)
       .for_each_piece(all_channels(), [&](ChannelRange group, const Piece& piece) {
         walk_.apply(x, y, group, piece, at(affine, group.first), store);
@@ -193,7 +195,8 @@ void Driver::gradient_apply(const TensorIn& x, const TensorIn& dy, const TensorO
                             const GradientAffine& affine) const {
   const Traffic traffic{x.data != nullptr ? 2 : 1, false, true};
   const Schedule schedule = this->schedule(traffic);
-  const Store store = store_for(problem_, machine_.caches, traffic, same_memory(x, dx) || same_memory(dy, dx));
+  const Store store =
+      store_for(problem_, machine_.caches, traffic, schedule, same_memory(x, dx) || same_memory(dy, dx));
   Passes(problem_, tiling_, machine_, walk_, schedule, schedule.threads, store)
       .for_each_piece(all_channels(), [&](ChannelRange group, const Piece& piece) {
         walk_.gradient_apply(x, dy, dx, group, piece, at(affine, group.first), store);

@@ -118,7 +118,7 @@ class FusedDriver<Real>::ForwardCall {
 
   bool streams() const {
     const bool in_place = y_.data == x.data || y_.data == residual_.data;
-    return !in_place && worth_streaming(of_.problem_, of_.machine_.caches, traffic_);
+    return !in_place && worth_streaming(of_.problem_, of_.machine_.caches, traffic_, schedule.threads);
   }
 
   const FusedDriver& of_;
@@ -286,7 +286,7 @@ class FusedDriver<Real>::BackwardCall {
       if (out->data == nullptr) continue;
       if (out->data == x_.data || out->data == dy_.data || out->data == residual_.data) return false;
     }
-    return worth_streaming(of_.problem_, of_.machine_.caches, traffic_);
+    return worth_streaming(of_.problem_, of_.machine_.caches, traffic_, schedule_.threads);
   }
 
   bool can_overlap() const {

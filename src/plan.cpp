@@ -92,8 +92,12 @@ Index rows_of_tile(const Problem& problem, Index fold) {
 
 void tile_rows(Tiling& tiling, const Problem& problem) {
   tiling.fold = fold_of(problem);
-  tiling.rows_per_tile = rows_of_tile(problem, tiling.fold);
-  tiling.tiles = divide_up(problem.batch * problem.spatial, tiling.rows_per_tile);
+  const Index rows = problem.batch * problem.spatial;
+  // As long as each other, and an even number: a short last one would leave a thread waiting.
+  const Index fewest = divide_up(rows, rows_of_tile(problem, tiling.fold));
+  const Index tiles = fewest <= 1 ? 1 : round_up(fewest, 2);
+  tiling.rows_per_tile = round_up(std::max<Index>(divide_up(rows, tiles), 1), kBlockRows * tiling.fold);
+  tiling.tiles = divide_up(rows, tiling.rows_per_tile);
 }
 
 void gather_chunks(Tiling& tiling) {
@@ -196,7 +200,7 @@ bool overlaps(const Problem& problem, const CacheSizes& caches, const Traffic& t
   // In backward one thread is faster slab after slab.
   const bool enough_threads = !traffic.backward || threads > 1;
   if (!traffic.can_overlap || !long_planes || !enough_threads) return false;
-  if (traffic.reads == 1 && !worth_streaming(problem, caches, traffic)) return false;
+  if (traffic.reads == 1 && !worth_streaming(problem, caches, traffic, threads)) return false;
   const Index two = 2 * slab.least * slab.read_bytes;
   if (own_bytes(caches, threads) >= two) return true;
   // Where all that is read is likely in the last cache, there is nothing to wait for while another slab is written;
@@ -319,9 +323,13 @@ kernels::Reach reach_of(const Problem& problem, const CacheSizes& caches, Index 
                                                                     : kernels::Reach::memory;
 }
 
-bool worth_streaming(const Problem& problem, const CacheSizes& caches, const Traffic& traffic) {
+bool worth_streaming(const Problem& problem, const CacheSizes& caches, const Traffic& traffic, Index threads) {
   const Index bytes = channel_bytes(problem, traffic) * problem.channels * (traffic.reads + 1);
-  return bytes > static_cast<Index>(caches.shared_bytes) * 3 / 4;
+  const auto shared = static_cast<Index>(caches.shared_bytes);
+  // Where no more than the cores' own caches can be counted on, that is those of the cores that work.
+  const bool contended = caches.likely_bytes > caches.shared_bytes;
+  return contended ? bytes > std::min(shared, static_cast<Index>(caches.private_bytes) * threads) * 7 / 8
+                   : bytes > shared * 3 / 4;
 }
 
 }  // namespace xbn::internal

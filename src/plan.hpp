@@ -78,6 +78,6 @@ Schedule make_schedule(const Problem& problem, const Tiling& tiling, const Cache
 kernels::Reach reach_of(const Problem& problem, const CacheSizes& caches, Index element);
 
 // Whether a destination of this problem's size should be written past the caches, given that it is not a source.
-bool worth_streaming(const Problem& problem, const CacheSizes& caches, const Traffic& traffic);
+bool worth_streaming(const Problem& problem, const CacheSizes& caches, const Traffic& traffic, Index threads);
 
 }  // namespace xbn::internal

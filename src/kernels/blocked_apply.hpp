@@ -75,11 +75,15 @@ struct BlocksApply {
     Lanes<A> coefficients[kMaxGroup][Operation::kCoefficients];
     for (Index block = 0; block < blocks; ++block) tile.lanes(block, coefficients[block]);
     Index image = 0;
-    const Index quarter = tile.extent.images / kStreams;
-    for (; image < quarter; ++image) {
-      for (Index block = 0; block < blocks; ++block) run_planes(tile, image, quarter, block, coefficients[block]);
+    if (kStore == Store::streaming) {
+      const Index quarter = tile.extent.images / kStreams;
+      for (; image < quarter; ++image) {
+        for (Index block = 0; block < blocks; ++block) run_planes(tile, image, quarter, block, coefficients[block]);
+      }
+      image = quarter * kStreams;
+    } else if (tile.extent.length * tile.extent.block < kShortPlane) {
+      return run_short_planes(tile, blocks, coefficients);
     }
-    image = quarter * kStreams;
     for (; image < tile.extent.images; ++image) {
       for (Index block = 0; block < blocks; ++block) run_plane(tile, image, block, coefficients[block]);
     }
@@ -99,6 +103,31 @@ struct BlocksApply {
 
  private:
   static constexpr Index kStreams = 4;
+
+  // Elements: below, a call for each plane shows.
+  static constexpr Index kShortPlane = 1024;
+
+  [[gnu::flatten, gnu::noinline]] static void run_short_planes(
+      const Tile& tile, Index blocks, const Lanes<A> (*coefficients)[Operation::kCoefficients]) {
+    const Index elements = tile.extent.length * tile.extent.block;
+    for (Index image = 0; image < tile.extent.images; ++image) {
+      for (Index block = 0; block < blocks; ++block) {
+        const Streams<Operation> streams = tile.streams(image, block);
+        if (!tile.is_run(block)) {
+          run_rows(tile, streams, channels_of(tile.extent, block), coefficients[block]);
+          continue;
+        }
+        Lanes<A> coefficient[Operation::kCoefficients];
+        for (int i = 0; i < Operation::kCoefficients; ++i) coefficient[i] = coefficients[block][i];
+        Index i = 0;
+#pragma GCC unroll 2
+        for (; i + kLanes <= elements; i += kLanes) {
+          put<A, kStore>(compute_at<A>(streams, i, coefficient), streams.destination + i);
+        }
+        if (i < elements) compute_first<A>(streams, i, elements - i, coefficient);
+      }
+    }
+  }
 
   // The same block of images `distance` apart: streams that prefetchers follow side by side.
   [[gnu::flatten, gnu::noinline]] static void run_planes(const Tile& tile, Index image, Index distance, Index block,
