@@ -64,6 +64,12 @@ Schedule Driver::schedule(const Traffic& traffic) const {
   return make_schedule(problem_, tiling_, machine_.caches, traffic, machine_.executor.concurrency());
 }
 
+template <class Work>
+void Driver::with_passes(const Schedule& schedule, Store store, const Work& work) const {
+  as_team(machine_.executor, schedule.threads,
+          [&](Member& member) { work(Passes(problem_, tiling_, machine_, walk_, schedule, member, store)); });
+}
+
 void Driver::forward_training(const ForwardTraining& args, const TensorIn& x, const TensorOut& y,
                               const ForwardScratch& scratch) const {
   const Traffic traffic{1, true, true};
@@ -71,8 +77,8 @@ void Driver::forward_training(const ForwardTraining& args, const TensorIn& x, co
   const Store store = store_for(problem_, machine_.caches, traffic, schedule, same_memory(x, y));
   const Affine affine{args.mean, scratch.scale, scratch.shift};
   for_each_range_of_slabs(
-      machine_.executor, problem_, schedule, [&](const Groups& slabs, Index first, Index last, Index threads) {
-        const Passes passes(problem_, tiling_, machine_, walk_, schedule, threads, store);
+      machine_.executor, problem_, schedule, [&](const Groups& slabs, Index first, Index last, Member& member) {
+        const Passes passes(problem_, tiling_, machine_, walk_, schedule, member, store);
         const auto apply = [&](ChannelRange group, const Piece& piece, Index ahead = 0) {
           walk_.apply(x, y, group, piece, at(affine, group.first), store, ahead);
         };
@@ -80,12 +86,15 @@ void Driver::forward_training(const ForwardTraining& args, const TensorIn& x, co
             slabs, first, last, schedule.overlapped, schedule.looks_ahead,
             [&](ChannelRange slab) { passes.moments(slab, x, scratch.moments); },
             [&](ChannelRange slab) {
-              const Index c = slab.first;
-              machine_.kernels.finalise_forward(
-                  slab.count, {static_cast<double>(problem_.batch * problem_.spatial), scratch.moments.mean + c,
-                               scratch.moments.m2 + c, at(args.gamma, c), at(args.beta, c), problem_.epsilon,
-                               problem_.epsilon_placement, args.mean + c, args.variance + c, scratch.scale + c,
-                               scratch.shift + c, at(args.running, c)});
+              passes.for_each_range_of_channels(slab, [&](ChannelRange channels) {
+                passes.merge_moments(channels, scratch.moments);
+                const Index c = channels.first;
+                machine_.kernels.finalise_forward(
+                    channels.count, {static_cast<double>(problem_.batch * problem_.spatial), scratch.moments.mean + c,
+                                     scratch.moments.m2 + c, at(args.gamma, c), at(args.beta, c), problem_.epsilon,
+                                     problem_.epsilon_placement, args.mean + c, args.variance + c, scratch.scale + c,
+                                     scratch.shift + c, at(args.running, c)});
+              });
             },
             [&](ChannelRange slab, Index ahead) {
               passes.for_each_piece_backwards(
@@ -122,8 +131,8 @@ void Driver::backward(const Backward& args, const TensorIn& x, const TensorIn& d
   const GradientSumsOut totals{sums ? scratch.sums.dy : nullptr, sums_x ? scratch.sums.dy_x : nullptr,
                                sums_x ? scratch.sums.x : nullptr};
   for_each_range_of_slabs(
-      machine_.executor, problem_, schedule, [&](const Groups& slabs, Index first, Index last, Index threads) {
-        const Passes passes(problem_, tiling_, machine_, walk_, schedule, threads, store);
+      machine_.executor, problem_, schedule, [&](const Groups& slabs, Index first, Index last, Member& member) {
+        const Passes passes(problem_, tiling_, machine_, walk_, schedule, member, store);
         const auto apply = [&](ChannelRange group, const Piece& piece, Index ahead = 0) {
           walk_.gradient_apply(applied_x, dy, dx, group, piece, at(affine, group.first), store, ahead);
         };
@@ -133,14 +142,18 @@ void Driver::backward(const Backward& args, const TensorIn& x, const TensorIn& d
               if (sums) passes.gradient_sums(slab, summed_x, dy, args.mean, totals);
             },
             [&](ChannelRange slab) {
-              const Index c = slab.first;
-              const GradientSumsOut of_slab = at(totals, c);
-              machine_.kernels.finalise_backward(
-                  slab.count,
-                  {static_cast<double>(problem_.batch * problem_.spatial), args.statistics, of_slab.dy, of_slab.dy_x,
-                   of_slab.x, at(args.gamma, c), args.variance + c, problem_.epsilon, problem_.epsilon_placement,
-                   at(args.dgamma, c), at(args.dbeta, c), at(wants_dx ? scratch.a : nullptr, c),
-                   at(wants_dx && batch ? scratch.b : nullptr, c), at(wants_dx && batch ? scratch.c : nullptr, c)});
+              passes.for_each_range_of_channels(slab, [&](ChannelRange channels) {
+                if (sums) passes.merge_gradient_sums(channels, totals);
+                const Index c = channels.first;
+                const GradientSumsOut of_channels = at(totals, c);
+                machine_.kernels.finalise_backward(
+                    channels.count,
+                    {static_cast<double>(problem_.batch * problem_.spatial), args.statistics, of_channels.dy,
+                     of_channels.dy_x, of_channels.x, at(args.gamma, c), args.variance + c, problem_.epsilon,
+                     problem_.epsilon_placement, at(args.dgamma, c), at(args.dbeta, c),
+                     at(wants_dx ? scratch.a : nullptr, c), at(wants_dx && batch ? scratch.b : nullptr, c),
+                     at(wants_dx && batch ? scratch.c : nullptr, c)});
+              });
             },
             [&](ChannelRange slab, Index ahead) {
               if (!wants_dx) return;
@@ -164,31 +177,38 @@ void Driver::backward(const Backward& args, const TensorIn& x, const TensorIn& d
 }
 
 void Driver::moments(const TensorIn& x, const ForwardScratch& scratch, const MomentsOut& out) const {
-  const Schedule schedule = this->schedule({1, false, false});
-  Passes(problem_, tiling_, machine_, walk_, schedule, schedule.threads, Store::ordinary)
-      .moments(all_channels(), x, scratch.moments);
-  std::copy_n(scratch.moments.mean, problem_.channels, out.mean);
-  std::copy_n(scratch.moments.m2, problem_.channels, out.m2);
+  with_passes(schedule({1, false, false}), Store::ordinary, [&](const Passes& passes) {
+    passes.moments(all_channels(), x, scratch.moments);
+    passes.for_each_range_of_channels(all_channels(), [&](ChannelRange channels) {
+      passes.merge_moments(channels, scratch.moments);
+      std::copy_n(scratch.moments.mean + channels.first, channels.count, out.mean + channels.first);
+      std::copy_n(scratch.moments.m2 + channels.first, channels.count, out.m2 + channels.first);
+    });
+  });
 }
 
 void Driver::gradient_sums(const TensorIn& x, const TensorIn& dy, const float* mean, const BackwardScratch& scratch,
                            const GradientSumsOut& out) const {
-  const Schedule schedule = this->schedule({2, false, false});
-  Passes(problem_, tiling_, machine_, walk_, schedule, schedule.threads, Store::ordinary)
-      .gradient_sums(all_channels(), x, dy, mean, scratch.sums);
-  std::copy_n(scratch.sums.dy, problem_.channels, out.dy);
-  std::copy_n(scratch.sums.dy_x, problem_.channels, out.dy_x);
-  std::copy_n(scratch.sums.x, problem_.channels, out.x);
+  with_passes(schedule({2, false, false}), Store::ordinary, [&](const Passes& passes) {
+    passes.gradient_sums(all_channels(), x, dy, mean, scratch.sums);
+    passes.for_each_range_of_channels(all_channels(), [&](ChannelRange channels) {
+      passes.merge_gradient_sums(channels, scratch.sums);
+      std::copy_n(scratch.sums.dy + channels.first, channels.count, out.dy + channels.first);
+      std::copy_n(scratch.sums.dy_x + channels.first, channels.count, out.dy_x + channels.first);
+      std::copy_n(scratch.sums.x + channels.first, channels.count, out.x + channels.first);
+    });
+  });
 }
 
 void Driver::apply(const TensorIn& x, const TensorOut& y, const Affine& affine) const {
   const Traffic traffic{1, false, true};
   const Schedule schedule = this->schedule(traffic);
   const Store store = store_for(problem_, machine_.caches, traffic, schedule, same_memory(x, y));
-  Passes(problem_, tiling_, machine_, walk_, schedule, schedule.threads, store)
-      .for_each_piece(all_channels(), [&](ChannelRange group, const Piece& piece) {
-        walk_.apply(x, y, group, piece, at(affine, group.first), store);
-      });
+  with_passes(schedule, store, [&](const Passes& passes) {
+    passes.for_each_piece(all_channels(), [&](ChannelRange group, const Piece& piece) {
+      walk_.apply(x, y, group, piece, at(affine, group.first), store);
+    });
+  });
 }
 
 void Driver::gradient_apply(const TensorIn& x, const TensorIn& dy, const TensorOut& dx,
@@ -197,10 +217,11 @@ void Driver::gradient_apply(const TensorIn& x, const TensorIn& dy, const TensorO
   const Schedule schedule = this->schedule(traffic);
   const Store store =
       store_for(problem_, machine_.caches, traffic, schedule, same_memory(x, dx) || same_memory(dy, dx));
-  Passes(problem_, tiling_, machine_, walk_, schedule, schedule.threads, store)
-      .for_each_piece(all_channels(), [&](ChannelRange group, const Piece& piece) {
-        walk_.gradient_apply(x, dy, dx, group, piece, at(affine, group.first), store);
-      });
+  with_passes(schedule, store, [&](const Passes& passes) {
+    passes.for_each_piece(all_channels(), [&](ChannelRange group, const Piece& piece) {
+      walk_.gradient_apply(x, dy, dx, group, piece, at(affine, group.first), store);
+    });
+  });
 }
 
 }  // namespace xbn::internal

@@ -57,6 +57,10 @@ class Driver {
   Schedule schedule(const Traffic& traffic) const;
   ChannelRange all_channels() const { return {0, problem_.channels}; }
 
+  // Calls work(passes) for the members of one team.
+  template <class Work>
+  void with_passes(const Schedule& schedule, kernels::Store store, const Work& work) const;
+
   const Problem& problem_;
   const Tiling& tiling_;
   const Machine& machine_;

@@ -104,9 +104,11 @@ class FusedDriver<Real>::ForwardCall {
   }
 
   void apply(const Real* mean, const Real* scale, const Real* shift) const {
-    const FusedPasses<Real> passes(settings, schedule, schedule.threads, store);
-    passes.for_each_piece({0, of_.problem_.channels}, false, [&](ChannelRange group, const Piece& piece) {
-      settings.kernels.apply(tile(group, piece, mean, scale, shift));
+    as_team(of_.machine_.executor, schedule.threads, [&](Member& member) {
+      const FusedPasses<Real> passes(settings, schedule, member, store);
+      passes.for_each_piece({0, of_.problem_.channels}, false, [&](ChannelRange group, const Piece& piece) {
+        settings.kernels.apply(tile(group, piece, mean, scale, shift));
+      });
     });
   }
 
@@ -173,8 +175,8 @@ void FusedDriver<Real>::forward_training(const BasicForwardTraining<Real>& args,
     return walk_.extent(group, piece, call.settings.lengths, size_in(call.x));
   };
   for_each_range_of_slabs(
-      machine_.executor, problem_, call.schedule, [&](const Groups& slabs, Index first, Index last, Index threads) {
-        const FusedPasses<Real> passes(call.settings, call.schedule, threads, call.store);
+      machine_.executor, problem_, call.schedule, [&](const Groups& slabs, Index first, Index last, Member& member) {
+        const FusedPasses<Real> passes(call.settings, call.schedule, member, call.store);
         work_through(
             slabs, first, last, call.schedule.overlapped, call.schedule.looks_ahead,
             [&](ChannelRange slab) {
@@ -184,18 +186,21 @@ void FusedDriver<Real>::forward_training(const BasicForwardTraining<Real>& args,
                   });
             },
             [&](ChannelRange slab) {
-              const Index c = slab.first;
-              call.settings.kernels.finalise_forward(slab.count, {count,
-                                                                  {moments.mean + c, moments.m2 + c},
-                                                                  at(args.gamma, c),
-                                                                  at(args.beta, c),
-                                                                  problem_.epsilon,
-                                                                  problem_.epsilon_placement,
-                                                                  args.mean + c,
-                                                                  args.variance + c,
-                                                                  scratch.scale + c,
-                                                                  scratch.shift + c,
-                                                                  at(args.running, c)});
+              passes.for_each_range_of_channels(slab, [&](ChannelRange channels) {
+                passes.merge_moments(channels, moments);
+                const Index c = channels.first;
+                call.settings.kernels.finalise_forward(channels.count, {count,
+                                                                        {moments.mean + c, moments.m2 + c},
+                                                                        at(args.gamma, c),
+                                                                        at(args.beta, c),
+                                                                        problem_.epsilon,
+                                                                        problem_.epsilon_placement,
+                                                                        args.mean + c,
+                                                                        args.variance + c,
+                                                                        scratch.scale + c,
+                                                                        scratch.shift + c,
+                                                                        at(args.running, c)});
+              });
             },
             [&](ChannelRange slab, Index ahead) {
               passes.for_each_piece(slab, true, [&](ChannelRange group, const Piece& piece) {
@@ -266,12 +271,12 @@ class FusedDriver<Real>::BackwardCall {
 
   void run() const {
     for_each_range_of_slabs(of_.machine_.executor, of_.problem_, schedule_,
-                            [&](const Groups& slabs, Index first, Index last, Index threads) {
-                              const FusedPasses<Real> passes(settings_, schedule_, threads, store_);
+                            [&](const Groups& slabs, Index first, Index last, Member& member) {
+                              const FusedPasses<Real> passes(settings_, schedule_, member, store_);
                               work_through(
                                   slabs, first, last, schedule_.overlapped, schedule_.looks_ahead,
                                   [&](ChannelRange slab) { sums(passes, slab); },
-                                  [&](ChannelRange slab) { finish(slab); },
+                                  [&](ChannelRange slab) { finish(passes, slab); },
                                   [&](ChannelRange slab, Index ahead) { apply(passes, slab, ahead); },
                                   [&](ChannelRange now, ChannelRange next) { apply_and_sums(passes, now, next); });
                             });
@@ -299,12 +304,14 @@ class FusedDriver<Real>::BackwardCall {
 
   void sums(const FusedPasses<Real>& passes, ChannelRange slab) const {
     const Problem& problem = of_.problem_;
-    const Index c = slab.first;
     if (args_.saturated != nullptr) count_saturated(passes, slab);
     if (differentiates_ && !problem.backward_from_output) {
-      settings_.kernels.finalise_given(slab.count,
-                                       {args_.variance + c, at(args_.gamma, c), at(args_.beta, c), problem.epsilon,
-                                        problem.epsilon_placement, scratch_.scale + c, scratch_.shift + c});
+      passes.once([&] {
+        const Index c = slab.first;
+        settings_.kernels.finalise_given(slab.count,
+                                         {args_.variance + c, at(args_.gamma, c), at(args_.beta, c), problem.epsilon,
+                                          problem.epsilon_placement, scratch_.scale + c, scratch_.shift + c});
+      });
     }
     if (!needs_sums()) return;
     passes.gradient_sums(slab, totals(), [&](Index, ChannelRange group, const Piece& piece, const auto& out) {
@@ -312,17 +319,20 @@ class FusedDriver<Real>::BackwardCall {
     });
   }
 
-  void finish(ChannelRange slab) const {
+  void finish(const FusedPasses<Real>& passes, ChannelRange slab) const {
     const Problem& problem = of_.problem_;
-    const Index c = slab.first;
     const kernels::WideGradientSums<Real> sums = totals();
-    const kernels::WideGradientSums<Real> of_slab{needs_sums() ? sums.dz + c : nullptr,
-                                                  sums_x_ ? sums.dz_x + c : nullptr, sums_x_ ? sums.x + c : nullptr};
-    const auto wanted = [&](Real* array) { return needs_apply() ? array + c : nullptr; };
-    settings_.kernels.finalise_backward(
-        slab.count, {count_, args_.statistics, of_slab, problem.backward_from_output, at(args_.gamma, c),
-                     args_.variance + c, problem.epsilon, problem.epsilon_placement, at(args_.dgamma, c),
-                     at(args_.dbeta, c), wanted(scratch_.a), wanted(scratch_.b), wanted(scratch_.c)});
+    passes.for_each_range_of_channels(slab, [&](ChannelRange channels) {
+      if (needs_sums()) passes.merge_gradient_sums(channels, sums);
+      const Index c = channels.first;
+      const kernels::WideGradientSums<Real> of_channels{
+          needs_sums() ? sums.dz + c : nullptr, sums_x_ ? sums.dz_x + c : nullptr, sums_x_ ? sums.x + c : nullptr};
+      const auto wanted = [&](Real* array) { return needs_apply() ? array + c : nullptr; };
+      settings_.kernels.finalise_backward(
+          channels.count, {count_, args_.statistics, of_channels, problem.backward_from_output, at(args_.gamma, c),
+                           args_.variance + c, problem.epsilon, problem.epsilon_placement, at(args_.dgamma, c),
+                           at(args_.dbeta, c), wanted(scratch_.a), wanted(scratch_.b), wanted(scratch_.c)});
+    });
   }
 
   void apply(const FusedPasses<Real>& passes, ChannelRange slab, Index ahead) const {
@@ -380,14 +390,16 @@ class FusedDriver<Real>::BackwardCall {
   }
 
   void count_saturated(const FusedPasses<Real>& passes, ChannelRange slab) const {
-    std::fill_n(args_.saturated + slab.first, slab.count, 0);
     const ActivationKind kind = of_.problem_.activation.kind;
-    if (kind != ActivationKind::sigmoid && kind != ActivationKind::tanh) return;
-    passes.for_each_group(slab, [&](ChannelRange group, const Piece& piece) {
-      settings_.kernels.count_saturated(of_.walk_.extent(group, piece, settings_.lengths, size_in(x_)),
-                                        of_.walk_.source(x_, group, piece), of_.problem_.activation,
-                                        args_.saturated + group.first);
-    });
+    const bool saturates = kind == ActivationKind::sigmoid || kind == ActivationKind::tanh;
+    passes.for_each_group(
+        slab, [&](ChannelRange group) { std::fill_n(args_.saturated + group.first, group.count, 0); },
+        [&](ChannelRange group, const Piece& piece) {
+          if (!saturates) return;
+          settings_.kernels.count_saturated(of_.walk_.extent(group, piece, settings_.lengths, size_in(x_)),
+                                            of_.walk_.source(x_, group, piece), of_.problem_.activation,
+                                            args_.saturated + group.first);
+        });
   }
 
   const FusedDriver& of_;

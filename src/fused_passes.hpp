@@ -1,6 +1,7 @@
 #pragma once
 
-// The loops of a fused call over the tiles of a slab: sums, chunk by chunk and merged in order; and the apply pass.
+// The loops of a fused call over the tiles of a slab, as a member of a team goes through them: sums, chunk by chunk and
+// merged in order; and the apply pass.
 // Samples may have lengths and weights, so tiles and chunks may have no elements at all.
 
 #include "fused_driver.hpp"
@@ -47,11 +48,11 @@ class FusedPasses {
   using Moments = kernels::WideMoments<Real>;
   using Sums = kernels::WideGradientSums<Real>;
 
-  FusedPasses(const FusedSettings<Real>& settings, const Schedule& schedule, Index threads, Store store)
-      : of_(settings), schedule_(schedule), threads_(threads), store_(store) {}
+  FusedPasses(const FusedSettings<Real>& settings, const Schedule& schedule, Member& member, Store store)
+      : of_(settings), schedule_(schedule), member_(member), store_(store) {}
 
-  // Moments of each chunk into chunk * channels + channel, merged into those of chunk 0. of_piece(group index, group,
-  // piece, out) takes those of one tile.
+  // Moments of each chunk into chunk * channels + channel. of_piece(group index, group, piece, out) takes those of one
+  // tile.
   template <class OfPiece>
   void moments(ChannelRange slab, const TypedIn& x, const Moments& out, const OfPiece& of_piece) const {
     const Index all = of_.problem.channels;
@@ -76,38 +77,14 @@ class FusedPasses {
         count += of_tile;
       }
     });
-    if (of_.tiling.chunks == 1) return;
-    parallel_ranges(of_.machine.executor, threads_, slab.count, [&](Index first, Index last) {
-      const Index channel = slab.first + first;
-      const Moments total{out.mean + channel, out.m2 + channel};
-      double count = 0;
-      for (Index chunk = 0; chunk < of_.tiling.chunks; ++chunk) {
-        const double of_chunk = of_.weight_of_chunk(chunk);
-        if (of_chunk == 0) continue;
-        const Moments moments{total.mean + chunk * all, total.m2 + chunk * all};
-        if (count > 0) {
-          of_.kernels.merge_moments(last - first, count, total, of_chunk, 1, moments);
-        } else if (chunk > 0) {
-          std::copy_n(moments.mean, last - first, total.mean);
-          std::copy_n(moments.m2, last - first, total.m2);
-        }
-        count += of_chunk;
-      }
-    });
   }
 
   // Likewise. The sums of x alone are weighted.
   template <class OfPiece>
   void gradient_sums(ChannelRange slab, const Sums& out, const OfPiece& of_piece) const {
     const Index all = of_.problem.channels;
-    const auto add = [&](Index channels, const Sums& into, const Sums& from) {
-      of_.kernels.add(channels, into.dz, from.dz);
-      of_.kernels.add(channels, into.dz_x, from.dz_x);
-      of_.kernels.add(channels, into.x, from.x);
-    };
-    const auto at = [&](Index offset) { return Sums{out.dz + offset, out.dz_x + offset, out.x + offset}; };
     for_each_chunk(slab, [&](Index index, ChannelRange group, Index chunk) {
-      const Sums total = at(chunk * all + group.first);
+      const Sums total = from(out, chunk * all + group.first);
       for (W* sums : {total.dz, total.dz_x, total.x}) std::fill_n(sums, group.count, W{});
       W dz[kMaxLanes];
       W dz_x[kMaxLanes];
@@ -119,13 +96,45 @@ class FusedPasses {
         add(group.count, total, {dz, dz_x, x});
       }
     });
+  }
+
+  // Those of all chunks into those of chunk 0.
+  void merge_moments(ChannelRange channels, const Moments& out) const {
     if (of_.tiling.chunks == 1) return;
-    parallel_ranges(of_.machine.executor, threads_, slab.count, [&](Index first, Index last) {
-      const Index channel = slab.first + first;
-      for (Index chunk = 1; chunk < of_.tiling.chunks; ++chunk) {
-        add(last - first, at(channel), at(chunk * all + channel));
+    const Index all = of_.problem.channels;
+    const Moments total{out.mean + channels.first, out.m2 + channels.first};
+    double count = 0;
+    for (Index chunk = 0; chunk < of_.tiling.chunks; ++chunk) {
+      const double of_chunk = of_.weight_of_chunk(chunk);
+      if (of_chunk == 0) continue;
+      const Moments moments{total.mean + chunk * all, total.m2 + chunk * all};
+      if (count > 0) {
+        of_.kernels.merge_moments(channels.count, count, total, of_chunk, 1, moments);
+      } else if (chunk > 0) {
+        std::copy_n(moments.mean, channels.count, total.mean);
+        std::copy_n(moments.m2, channels.count, total.m2);
       }
-    });
+      count += of_chunk;
+    }
+  }
+
+  void merge_gradient_sums(ChannelRange channels, const Sums& out) const {
+    const Sums total = from(out, channels.first);
+    for (Index chunk = 1; chunk < of_.tiling.chunks; ++chunk) {
+      add(channels.count, total, from(total, chunk * of_.problem.channels));
+    }
+  }
+
+  // Calls finish(channels) for ranges of all of a slab's channels: what follows when the sums of its chunks are there.
+  template <class Finish>
+  void for_each_range_of_channels(ChannelRange slab, const Finish& finish) const {
+    for_each_range(member_, slab, of_.tiling.chunks, finish);
+  }
+
+  // Calls work() on one thread.
+  template <class Work>
+  void once(const Work& work) const {
+    member_.once(work);
   }
 
   // Group `index` of a slab that has as many channels as another, or fewer.
@@ -158,12 +167,14 @@ class FusedPasses {
     });
   }
 
-  // Calls count(group, piece) for every tile of every group; a group's tiles on one thread.
-  template <class Count>
-  void for_each_group(ChannelRange slab, const Count& count) const {
+  // Calls count(group, piece) for every tile of every group; a group's tiles on one thread, which calls begin(group)
+  // first.
+  template <class Begin, class Count>
+  void for_each_group(ChannelRange slab, const Begin& begin, const Count& count) const {
     const Groups groups(slab, schedule_.group_channels);
-    parallel_ranges(of_.machine.executor, threads_, groups.count(), [&](Index first, Index last) {
+    member_.loop(groups.count(), [&](Index first, Index last) {
       for (Index group = first; group < last; ++group) {
+        begin(groups[group]);
         for (Index tile = 0; tile < of_.tiling.tiles; ++tile) count(groups[group], Piece{tile, 0, 1});
       }
     });
@@ -199,10 +210,18 @@ class FusedPasses {
     return {tiling.tiles / tiling.segments, tiling.segments, tiles, tiles == 1 ? schedule_.pieces_per_tile : 1};
   }
 
+  static Sums from(const Sums& sums, Index offset) { return {sums.dz + offset, sums.dz_x + offset, sums.x + offset}; }
+
+  void add(Index channels, const Sums& into, const Sums& from) const {
+    of_.kernels.add(channels, into.dz, from.dz);
+    of_.kernels.add(channels, into.dz_x, from.dz_x);
+    of_.kernels.add(channels, into.x, from.x);
+  }
+
   // Each thread's streaming stores are done when its range is.
   template <class Body>
   void in_parallel(Index count, const Body& body) const {
-    parallel_ranges(of_.machine.executor, threads_, count, [&](Index first, Index last) {
+    member_.loop(count, [&](Index first, Index last) {
       body(first, last);
       if (store_ == Store::streaming) of_.kernels.stream_fence();
     });
@@ -226,7 +245,7 @@ class FusedPasses {
 
   const FusedSettings<Real>& of_;
   const Schedule& schedule_;
-  Index threads_;
+  Member& member_;
   Store store_;
 };
 

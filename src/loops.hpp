@@ -5,28 +5,10 @@
 #include <algorithm>
 
 #include "plan.hpp"
+#include "team.hpp"
 #include "tiles.hpp"
 
 namespace xbn::internal {
-
-// A thread's share of [0, count): contiguous, so that the same elements come to the same thread in every loop of a
-// call.
-template <class Body>
-void parallel_ranges(const Executor& executor, Index threads, Index count, const Body& body) {
-  if (threads <= 1 || count <= 1) return body(Index{0}, count);
-  struct Context {
-    const Body& body;
-    Index count;
-    Index shares;
-  } context{body, count, std::min(threads, count)};
-  executor.run(
-      context.shares,
-      [](void* erased, std::int64_t share) {
-        const Context& of = *static_cast<const Context*>(erased);
-        of.body(of.count * share / of.shares, of.count * (share + 1) / of.shares);
-      },
-      &context);
-}
 
 // The channels of a slab in the groups of which tiles are made. A group does not span channel blocks.
 class Groups {
@@ -58,15 +40,31 @@ struct Units {
   Index part(Index unit) const { return groups_side_by_side ? unit / groups : unit % parts; }
 };
 
-// Calls work(slabs, first, last, threads) for ranges of slabs: concurrently with one thread each, or once with all.
+// Calls work(slabs, first, last, member) for ranges of slabs that threads have to themselves, each of them a team of
+// its own; or for all slabs, with each member of the one team.
 template <class Work>
 void for_each_range_of_slabs(const Executor& executor, const Problem& problem, const Schedule& schedule,
                              const Work& work) {
   const Groups slabs({0, problem.channels}, schedule.slab_channels);
-  const Index outer_threads = schedule.private_slabs ? schedule.threads : 1;
-  const Index inner_threads = schedule.private_slabs ? 1 : schedule.threads;
-  parallel_ranges(executor, outer_threads, slabs.count(),
-                  [&](Index first, Index last) { work(slabs, first, last, inner_threads); });
+  if (!schedule.private_slabs) {
+    return as_team(executor, schedule.threads, [&](Member& member) { work(slabs, Index{0}, slabs.count(), member); });
+  }
+  as_team(executor, std::min<Index>(schedule.threads, slabs.count()), [&](Member& member) {
+    member.loop(slabs.count(), [&](Index first, Index last) {
+      Member alone;
+      work(slabs, first, last, alone);
+    });
+  });
+}
+
+// Finishing costs a channel and chunk; below this many, one thread is faster.
+inline constexpr Index kMergesPerThread = 8192;
+
+// Calls finish(channels) for ranges of all of a slab's channels, of which each has sums of so many chunks.
+template <class Finish>
+void for_each_range(Member& member, ChannelRange slab, Index chunks, const Finish& finish) {
+  if (slab.count * chunks < 2 * kMergesPerThread) return member.once([&] { finish(slab); });
+  member.loop(slab.count, [&](Index first, Index last) { finish(ChannelRange{slab.first + first, last - first}); });
 }
 
 // Slab after slab: the sums of all its tiles, the end of its sums, and the apply pass, which is told how many channels

@@ -15,24 +15,21 @@ using kernels::kMaxLanes;
 using kernels::MomentsOut;
 using kernels::Store;
 
-// Merging costs a channel and chunk; below this many, a loop of its own costs more.
-inline constexpr Index kMergesPerThread = 8192;
-
-// The parallel loops of a call over the tiles of a slab.
+// The loops of a call over the tiles of a slab, as a member of a team goes through them.
 class Passes {
  public:
   Passes(const Problem& problem, const Tiling& tiling, const Machine& machine, const Walk& walk,
-         const Schedule& schedule, Index threads, Store store)
+         const Schedule& schedule, Member& member, Store store)
       : problem_(problem),
         tiling_(tiling),
         machine_(machine),
         walk_(walk),
         schedule_(schedule),
-        threads_(threads),
+        member_(member),
         store_(store) {}
 
-  // Moments of each chunk into chunk * channels + channel, merged into those of chunk 0. of_tile(group index, group,
-  // tile, out) takes those of one tile.
+  // Moments of each chunk into chunk * channels + channel. of_tile(group index, group, tile, out) takes those of one
+  // tile.
   template <class OfTile>
   void moments(ChannelRange slab, const TensorIn& x, const MomentsOut& out, const OfTile& of_tile) const {
     for_each_chunk(slab, [&](Index index, ChannelRange group, Index chunk, Index first, Index last) {
@@ -49,14 +46,6 @@ class Passes {
         count += walk_.elements(tile);
       }
     });
-    merge_chunks(slab, [&](ChannelRange channels) {
-      Index count = chunk_elements(0);
-      for (Index chunk = 1; chunk < tiling_.chunks; ++chunk) {
-        machine_.kernels.merge_moments(channels.count, count, at(out, channels.first), chunk_elements(chunk),
-                                       at(out, chunk * problem_.channels + channels.first));
-        count += chunk_elements(chunk);
-      }
-    });
   }
 
   void moments(ChannelRange slab, const TensorIn& x, const MomentsOut& out) const {
@@ -68,12 +57,6 @@ class Passes {
   // Likewise; sums that are not wanted are null.
   template <class OfTile>
   void gradient_sums(ChannelRange slab, const GradientSumsOut& out, const OfTile& of_tile) const {
-    const auto add = [&](ChannelRange channels, const GradientSumsOut& into, const GradientSumsOut& from) {
-      machine_.kernels.add(channels.count, into.dy, from.dy);
-      if (into.x == nullptr) return;
-      machine_.kernels.add(channels.count, into.dy_x, from.dy_x);
-      machine_.kernels.add(channels.count, into.x, from.x);
-    };
     for_each_chunk(slab, [&](Index index, ChannelRange group, Index chunk, Index first, Index last) {
       const GradientSumsOut total = at(out, chunk * problem_.channels + group.first);
       of_tile(index, group, first, total);
@@ -86,11 +69,6 @@ class Passes {
         add(group, total, of_one);
       }
     });
-    merge_chunks(slab, [&](ChannelRange channels) {
-      for (Index chunk = 1; chunk < tiling_.chunks; ++chunk) {
-        add(channels, at(out, channels.first), at(out, chunk * problem_.channels + channels.first));
-      }
-    });
   }
 
   void gradient_sums(ChannelRange slab, const TensorIn& x, const TensorIn& dy, const float* mean,
@@ -98,6 +76,28 @@ class Passes {
     gradient_sums(slab, out, [&](Index, ChannelRange group, Index tile, const GradientSumsOut& of_tile) {
       walk_.gradient_sums(x, dy, group, tile, at(mean, group.first), of_tile);
     });
+  }
+
+  // Those of all chunks into those of chunk 0.
+  void merge_moments(ChannelRange channels, const MomentsOut& out) const {
+    Index count = chunk_elements(0);
+    for (Index chunk = 1; chunk < tiling_.chunks; ++chunk) {
+      machine_.kernels.merge_moments(channels.count, count, at(out, channels.first), chunk_elements(chunk),
+                                     at(out, chunk * problem_.channels + channels.first));
+      count += chunk_elements(chunk);
+    }
+  }
+
+  void merge_gradient_sums(ChannelRange channels, const GradientSumsOut& out) const {
+    for (Index chunk = 1; chunk < tiling_.chunks; ++chunk) {
+      add(channels, at(out, channels.first), at(out, chunk * problem_.channels + channels.first));
+    }
+  }
+
+  // Calls finish(channels) for ranges of all of a slab's channels: what follows when the sums of its chunks are there.
+  template <class Finish>
+  void for_each_range_of_channels(ChannelRange slab, const Finish& finish) const {
+    for_each_range(member_, slab, tiling_.chunks, finish);
   }
 
   // Group `index` of a slab that has as many channels as another, or fewer.
@@ -137,10 +137,17 @@ class Passes {
     return {groups.count(), parts, tiling_.family == Family::interleaved};
   }
 
+  void add(ChannelRange channels, const GradientSumsOut& into, const GradientSumsOut& from) const {
+    machine_.kernels.add(channels.count, into.dy, from.dy);
+    if (into.x == nullptr) return;
+    machine_.kernels.add(channels.count, into.dy_x, from.dy_x);
+    machine_.kernels.add(channels.count, into.x, from.x);
+  }
+
   // Each thread's streaming stores are done when its range is.
   template <class Body>
   void in_parallel(Index count, const Body& body) const {
-    parallel_ranges(machine_.executor, threads_, count, [&](Index first, Index last) {
+    member_.loop(count, [&](Index first, Index last) {
       body(first, last);
       if (store_ == Store::streaming) machine_.kernels.stream_fence();
     });
@@ -175,15 +182,6 @@ class Passes {
     });
   }
 
-  template <class Merge>
-  void merge_chunks(ChannelRange slab, const Merge& merge) const {
-    if (tiling_.chunks == 1) return;
-    const Index threads = std::min(threads_, std::max<Index>(1, slab.count * tiling_.chunks / kMergesPerThread));
-    parallel_ranges(machine_.executor, threads, slab.count, [&](Index first, Index last) {
-      merge(ChannelRange{slab.first + first, last - first});
-    });
-  }
-
   Index chunk_elements(Index chunk) const {
     const Index first = chunk * tiling_.tiles_per_chunk;
     const Index last = std::min(tiling_.tiles, first + tiling_.tiles_per_chunk);
@@ -197,7 +195,7 @@ class Passes {
   const Machine& machine_;
   const Walk& walk_;
   const Schedule& schedule_;
-  Index threads_;
+  Member& member_;
   Store store_;
 };
 
