@@ -6,9 +6,9 @@
 // for the last position's, which need not be memory, and are dropped. Short planes of many images are rows themselves.
 
 #include "kernels/blocked_apply.hpp"
+#include "kernels/blocked_places.hpp"
 #include "kernels/column_sums.hpp"
 #include "kernels/pivots.hpp"
-#include "kernels/row_sums.hpp"
 #include "kernels/statistics.hpp"
 
 namespace xbn::kernels {
@@ -149,16 +149,53 @@ struct Blocked {
   template <class Reduction, class Companion>
   static void accumulate(const Sources<Reduction::kSources>& sources, const BlocksExtent& extent, const float* center,
                          const Sums<Reduction::kSums>& sums, Companion& companion) {
-    if (by_places<Reduction>(extent)) return accumulate_places<Reduction>(sources, extent, center, sums);
+    if (PlaceSums<A, Reduction>::suit(extent)) return PlaceSums<A, Reduction>::add(sources, extent, center, sums);
     alignas(64) double lanes[Reduction::kSums][kMaxGroup * kLanes];
     alignas(64) float centers[kMaxGroup * kLanes];
     const Index blocks = blocks_of(extent);
+    BlockSums<Reduction> of_blocks[kMaxGroup];
     for (Index b = 0; b < blocks; ++b) {
+      const Index channels = channels_of(extent, b);
+      BlockSums<Reduction>& block = of_blocks[b];
+      block.center = channels == kLanes ? center + b * kLanes : centers + b * kLanes;
+      for (int i = 0; i < Reduction::kSums; ++i) {
+        block.sums.sum[i] = (channels == kLanes ? sums.sum[i] : lanes[i]) + b * kLanes;
+        for (Index lane = 0; lane < kLanes; ++lane) block.sums.sum[i][lane] = 0;
+      }
+      if (channels == kLanes) continue;
       for (Index lane = 0; lane < kLanes; ++lane) {
         const Index c = lane & (extent.block - 1);
-        centers[b * kLanes + lane] = c < channels_of(extent, b) ? center[b * extent.block + c] : 0.0F;
-        for (double* of_sum : lanes) of_sum[b * kLanes + lane] = 0;
+        centers[b * kLanes + lane] = c < channels ? center[b * extent.block + c] : 0.0F;
       }
+    }
+    accumulate_blocks<Reduction>(sources, extent, of_blocks, companion);
+    for (Index b = 0; b < blocks; ++b) {
+      const Index channels = channels_of(extent, b);
+      if (channels == kLanes) continue;
+      for (int i = 0; i < Reduction::kSums; ++i) {
+        const double* of_block = lanes[i] + b * kLanes;
+        for (Index c = 0; c < channels; ++c) {
+          const bool folded = extent.block < kLanes;
+          sums.sum[i][b * extent.block + c] = folded ? of_block[c] + of_block[c + extent.block] : of_block[c];
+        }
+      }
+    }
+  }
+
+  // Where a block's sums go, and what they are taken about: 16 lanes each.
+  template <class Reduction>
+  struct BlockSums {
+    const float* center;
+    Sums<Reduction::kSums> sums;
+  };
+
+  template <class Reduction, class Companion>
+  static void accumulate_blocks(const Sources<Reduction::kSources>& sources, const BlocksExtent& extent,
+                                const BlockSums<Reduction>* of_blocks, Companion& companion) {
+    const Index blocks = blocks_of(extent);
+    if (!Companion::kWorks && extent.reach == Reach::own_cache && extent.length * extent.block < kShortPlane) {
+      for (Index b = 0; b < blocks; ++b) add_planes<Reduction>(sources, extent, b, of_blocks[b]);
+      return;
     }
     const Reading reading{extent.images, blocks, extent.length, extent.part};
     for (Index n = 0; n < extent.images; ++n) {
@@ -171,19 +208,40 @@ struct Blocked {
           column.rows.stride[i] = source.row_pitch;
           column.next[i] = plane_of(source, next.image, next.block) + next.position * source.row_pitch;
         }
-        Sums<Reduction::kSums> of_block;
-        for (int i = 0; i < Reduction::kSums; ++i) of_block.sum[i] = lanes[i] + b * kLanes;
-        add_plane(column, extent, channels_of(extent, b), centers + b * kLanes, of_block, companion);
+        add_plane(column, extent, channels_of(extent, b), of_blocks[b].center, of_blocks[b].sums, companion);
       }
     }
-    for (int i = 0; i < Reduction::kSums; ++i) {
-      for (Index b = 0; b < blocks; ++b) {
-        const double* of_block = lanes[i] + b * kLanes;
-        for (Index c = 0; c < channels_of(extent, b); ++c) {
-          const bool folded = extent.block < kLanes;
-          sums.sum[i][b * extent.block + c] = folded ? of_block[c] + of_block[c + extent.block] : of_block[c];
-        }
-      }
+  }
+
+  // Elements of planes that are short enough to be taken block by block, where caches are near enough not to mind.
+  static constexpr Index kShortPlane = 1024;
+
+  // The planes of one block, image by image.
+  template <class Reduction>
+  static void add_planes(const Sources<Reduction::kSources>& sources, const BlocksExtent& extent, Index b,
+                         const BlockSums<Reduction>& of_block) {
+    const Index channels = channels_of(extent, b);
+    Column<Reduction> column{};
+    Index pitch[Reduction::kSources];
+    for (int i = 0; i < Reduction::kSources; ++i) {
+      column.rows.data[i] = plane_of(sources.of[i], 0, b);
+      column.rows.stride[i] = sources.of[i].row_pitch;
+      pitch[i] = sources.of[i].image_pitch;
+    }
+    if (channels == kLanes) {
+      return add_columns<A, Reduction>(column.rows, extent.images, pitch, extent.length, 0, of_block.center,
+                                       of_block.sums);
+    }
+    if (channels == extent.block && is_dense(column.rows, extent.block)) {
+      for (Index& stride : column.rows.stride) stride = kLanes;
+      const Index lanes = extent.length * extent.block;
+      return add_columns<A, Reduction>(column.rows, extent.images, pitch, lanes / kLanes, lanes % kLanes,
+                                       of_block.center, of_block.sums);
+    }
+    Alone alone;
+    for (Index n = 0; n < extent.images; ++n) {
+      add_plane(column, extent, channels, of_block.center, of_block.sums, alone);
+      for (int i = 0; i < Reduction::kSources; ++i) column.rows.data[i] += pitch[i];
     }
   }
 
@@ -195,14 +253,6 @@ struct Blocked {
     bool dense = true;
     for (const Index stride : rows.stride) dense = dense && stride == block;
     return dense;
-  }
-
-  // Copies `count` positions of a block, of the last its channels alone.
-  static void pack(const float* from, Index row_pitch, Index count, Index block, Index channels, float* to) {
-    for (Index r = 0; r < count; ++r) {
-      const Index lanes = r + 1 < count ? block : channels;
-      for (Index c = 0; c < lanes; ++c) to[r * block + c] = from[r * row_pitch + c];
-    }
   }
 
   // A plane of which the column's rows are the positions, of the last position `channels` channels.
@@ -223,7 +273,7 @@ struct Blocked {
       const Index count = extent.length - first < kPackedRows ? extent.length - first : kPackedRows;
       Column<Reduction> copy{};
       for (int i = 0; i < Reduction::kSources; ++i) {
-        pack(rows.data[i] + first * rows.stride[i], rows.stride[i], count, extent.block, channels, packed[i]);
+        pack_positions(rows.data[i] + first * rows.stride[i], rows.stride[i], count, extent.block, channels, packed[i]);
         copy.rows.data[i] = packed[i];
       }
       const Index last_channels = first + count < extent.length ? extent.block : channels;
@@ -239,116 +289,6 @@ struct Blocked {
     const Index lanes = (count - 1) * (kLanes / 2) + channels;
     column.count = lanes / kLanes;
     add_column<A>(column, column.count, lanes % kLanes, center, sums, companion, reach);
-  }
-
-  // Planes of fewer lanes, of at least so many images. Moments of blocks of 8 gain more, which as columns have parts of
-  // vectors and blocks of rows with few; gradients, whose sums are in double and so many, lose more.
-  static constexpr Index kPlaces = 128;
-  static constexpr Index kPlacesOfPairs = 512;
-  static constexpr Index kLeastImages = 8;
-
-  template <class Reduction>
-  static bool by_places(const BlocksExtent& extent) {
-    const bool many = Reduction::kParityMatters && extent.block < kLanes;
-    return extent.length * extent.block < (many ? kPlacesOfPairs : kPlaces) && extent.images >= kLeastImages;
-  }
-
-  // A plane is a row, and each of its places has a sum of its own down the images. Planes that lie side by side make
-  // one row.
-  template <class Reduction>
-  static void accumulate_places(const Sources<Reduction::kSources>& sources, const BlocksExtent& extent,
-                                const float* center, const Sums<Reduction::kSums>& sums) {
-    const Index band = kMaxLanes / (extent.length * extent.block);
-    const Index blocks = blocks_of(extent);
-    for (Index first = 0; first < blocks; first += band) {
-      const Index count = blocks - first < band ? blocks - first : band;
-      add_band<Reduction>(sources, extent, first, count, center, sums);
-    }
-  }
-
-  template <class Reduction>
-  static void add_band(const Sources<Reduction::kSources>& sources, const BlocksExtent& extent, Index first,
-                       Index count, const float* center, const Sums<Reduction::kSums>& sums) {
-    const Index plane = extent.length * extent.block;
-    bool dense = true;
-    bool side_by_side = true;
-    for (const BlocksSource& source : sources.of) {
-      dense = dense && source.row_pitch == extent.block;
-      side_by_side = side_by_side && source.block_pitch == plane;
-    }
-    alignas(64) float centers[kMaxLanes];
-    alignas(64) double places[Reduction::kSums][kSumsPitch];
-    for (Index b = 0; b < count; ++b) {
-      const Index channels = channels_of(extent, first + b);
-      for (Index c = 0; c < extent.block; ++c) {
-        centers[b * plane + c] = c < channels ? center[(first + b) * extent.block + c] : 0.0F;
-      }
-      for (Index i = extent.block; i < plane; ++i) centers[b * plane + i] = centers[b * plane + i - extent.block];
-    }
-    for (double* of_sum : places) {
-      for (Index i = 0; i < count * plane + kLanes; ++i) of_sum[i] = 0;
-    }
-    const auto places_from = [&](Index b) {
-      Sums<Reduction::kSums> result;
-      for (int i = 0; i < Reduction::kSums; ++i) result.sum[i] = places[i] + b * plane;
-      return result;
-    };
-    // Up to the last position's channels.
-    const auto lanes_of = [&](Index b) { return plane - extent.block + channels_of(extent, first + b); };
-    const Index together = side_by_side ? count : 1;
-    for (Index b = 0; b < count; b += together) {
-      const Index lanes = (together - 1) * plane + lanes_of(b + together - 1);
-      if (dense) {
-        Rows<Reduction::kSources> rows;
-        for (int i = 0; i < Reduction::kSources; ++i) {
-          rows.data[i] = plane_of(sources.of[i], 0, first + b);
-          rows.stride[i] = sources.of[i].image_pitch;
-        }
-        add_rows<A, Reduction>(rows, extent.images, lanes, centers + b * plane, places_from(b),
-                               RowOrder::by_turns_of_images, extent.reach);
-      } else {
-        for (Index of = b; of < b + together; ++of) {
-          add_packed_places<Reduction>(sources, extent, first + of, centers + of * plane, places_from(of));
-        }
-      }
-    }
-    for (int i = 0; i < Reduction::kSums; ++i) {
-      for (Index b = 0; b < count; ++b) {
-        const double* const of_block = places[i] + b * plane;
-        double total[kLanes] = {};
-        for (Index r = 0; r < extent.length; ++r) {
-          for (Index c = 0; c < extent.block; ++c) total[c] += of_block[r * extent.block + c];
-        }
-        for (Index c = 0; c < channels_of(extent, first + b); ++c) {
-          sums.sum[i][(first + b) * extent.block + c] = total[c];
-        }
-      }
-    }
-  }
-
-  // Of one block, in the order in which add_rows takes images.
-  template <class Reduction>
-  static void add_packed_places(const Sources<Reduction::kSources>& sources, const BlocksExtent& extent, Index block,
-                                const float* center, const Sums<Reduction::kSums>& sums) {
-    const Index channels = channels_of(extent, block);
-    const Blocks images = blocks_of_rows<Reduction>(extent.images, RowOrder::by_turns);
-    constexpr Index kPitch = Reduction::kParityMatters ? kPlacesOfPairs : kPlaces;
-    alignas(64) float packed[Reduction::kSources][Reduction::kRowsAtOnce * kPitch];
-    Rows<Reduction::kSources> rows;
-    for (int i = 0; i < Reduction::kSources; ++i) {
-      rows.data[i] = packed[i];
-      rows.stride[i] = kPitch;
-    }
-    for (Index index = 0; index < images.count; ++index) {
-      for (int i = 0; i < Reduction::kSources; ++i) {
-        for (Index n = 0; n < images.rows(index); ++n) {
-          pack(plane_of(sources.of[i], images.first(index) + n * images.distance(), block), sources.of[i].row_pitch,
-               extent.length, extent.block, channels, packed[i] + n * kPitch);
-        }
-      }
-      add_rows<A, Reduction>(rows, images.rows(index), (extent.length - 1) * extent.block + channels, center, sums,
-                             RowOrder::by_turns, Reach::own_cache);
-    }
   }
 
   // Calls redo(block) for each block of which a channel is marked.

@@ -158,12 +158,25 @@ struct BlocksApply {
   }
 
   // Lanes behind the channels are zero in sources and coefficients, and so in results.
-  static void run_rows(const Tile& tile, Streams<Operation> row, Index channels, const Lanes<A>* coefficient) {
+  static void run_rows(const Tile& tile, const Streams<Operation>& row, Index channels, const Lanes<A>* coefficient) {
     const Index written = tile.destination.owns_padding ? tile.extent.block : channels;
+    const bool whole_lines =
+        written == kLanes && tile.destination.row_pitch % kLanes == 0 && misaligned_elements(row.destination) == 0;
+    if (kStore == Store::streaming && whole_lines) {
+      run_rows(tile, row, channels, coefficient, [](const Lanes<A>& value, float* to) { value.stream(to); });
+    } else {
+      run_rows(tile, row, channels, coefficient,
+               [=](const Lanes<A>& value, float* to) { value.store_first(to, written); });
+    }
+  }
+
+  template <class Put>
+  static void run_rows(const Tile& tile, Streams<Operation> row, Index channels, const Lanes<A>* coefficient,
+                       const Put& put_row) {
     for (Index r = 0; r < tile.extent.length; ++r) {
       Lanes<A> source[Operation::kSources];
       for (int i = 0; i < Operation::kSources; ++i) source[i] = Lanes<A>::load_first(row.source[i], channels);
-      Operation::template compute<A>(source, coefficient).store_first(row.destination, written);
+      put_row(Operation::template compute<A>(source, coefficient), row.destination);
       for (int i = 0; i < Operation::kSources; ++i) row.source[i] += tile.sources.of[i].row_pitch;
       row.destination += tile.destination.row_pitch;
     }

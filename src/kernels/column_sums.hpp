@@ -123,5 +123,36 @@ inline void add_column(const Column<Reduction>& column, Index count, Index tail,
   }
 }
 
+// Adds `columns` of `count` rows and `tail` lanes each, `pitch` apart, as add_column does one after the other. Short
+// ones feel less of what is done once a column; and sums that are in double all along stay in registers.
+template <class A, class Reduction>
+[[gnu::flatten, gnu::noinline]] inline void add_columns(RowsOf<Reduction> rows, Index columns,
+                                                        const Index (&pitch)[Reduction::kSources], Index count,
+                                                        Index tail, const typename Reduction::Real* center,
+                                                        const Sums<Reduction::kSums>& sums) {
+  constexpr StreamStep step{0, 0};
+  NoLookahead alone;
+  const auto next_column = [&] {
+    for (int i = 0; i < Reduction::kSources; ++i) rows.data[i] += pitch[i];
+  };
+  if constexpr (Reduction::kParityMatters) {
+    for (Index column = 0; column < columns; ++column, next_column()) {
+      Index row = 0;
+      for (; row + kBlockRows <= count; row += kBlockRows) {
+        add_block<A, Reduction>(shifted(rows, row, 0), kBlockRows, 0, center, sums, alone);
+      }
+      if (row == count && tail == 0) continue;
+      add_block<A, Reduction>(shifted(rows, row, 0), count - row, tail, center, sums, alone);
+    }
+  } else {
+    StreamSet<A, Reduction, 1, false> stream(sums.sum, 0, center, kLanes, step);
+    for (Index column = 0; column < columns; ++column, next_column()) {
+      take_in<Reduction>(stream, rows, count, kLanes, step, alone);
+      if (tail > 0) stream.add_tail(rows, count, tail, center);
+    }
+    stream.finish(sums.sum, 0, step);
+  }
+}
+
 }  // namespace
 }  // namespace xbn::kernels
