@@ -41,6 +41,12 @@ constexpr Index kLookAheadPlane = 1024;
 // The part of a core's own cache that such a slab takes: less than would fit, and so soon used.
 constexpr Index kLookedAhead = 8;
 
+// However small channels are, so many bytes of them make a slab: what is done once a slab shows in small tensors.
+constexpr Index kSmallSlab = 16 * 1024;
+
+// Elements of small planes that are applied at a time: as many as kernels take as one run.
+constexpr Index kAppliedTogether = 32 * 1024;
+
 // Of a last cache that others use as well. However large it is, beyond this it is read as memory is: the order in which
 // rows are taken from a near cache costs the more the more of them there are.
 constexpr std::size_t kMostContended = std::size_t{24} << 20;
@@ -236,7 +242,8 @@ void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tili
   const Index in_shared = static_cast<Index>(caches.shared_bytes) / 2 / threads / one_channel;
   // A slab that one thread has to itself needs no waiting for others; one that all share is smaller for each.
   if (balanced(divide_up(problem.channels, slab.least), threads) && std::max(in_private, in_shared) >= slab.least) {
-    const Index fitting = std::max(std::min(in_private, kMaxGroup * block), std::min(in_shared, slab.most));
+    const Index most = std::max(kMaxGroup * block, kSmallSlab / slab.read_bytes);
+    const Index fitting = std::max(std::min(in_private, most), std::min(in_shared, slab.most));
     schedule.slab_channels = even_slab(problem.channels, fitting, threads, slab.granule);
     schedule.private_slabs = true;
   } else {
@@ -275,6 +282,11 @@ void choose_groups(Schedule& schedule, const Problem& problem, const Tiling& til
     group = half(group);
   }
   schedule.apply_group_channels = group;
+  // Where one thread has a slab to itself, each call of a kernel waits for what the one before has written.
+  if (sharers == 1 && tiling.family == Family::planar) {
+    const Index together = kAppliedTogether / std::max<Index>(problem.spatial, 1);
+    schedule.apply_group_channels = std::max(group, std::min(schedule.slab_channels, together));
+  }
 }
 
 // As many tiles as make long streams while each thread still has some pieces.

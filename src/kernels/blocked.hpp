@@ -162,10 +162,15 @@ struct Blocked {
         block.sums.sum[i] = (channels == kLanes ? sums.sum[i] : lanes[i]) + b * kLanes;
         for (Index lane = 0; lane < kLanes; ++lane) block.sums.sum[i][lane] = 0;
       }
-      if (channels == kLanes) continue;
-      for (Index lane = 0; lane < kLanes; ++lane) {
-        const Index c = lane & (extent.block - 1);
-        centers[b * kLanes + lane] = c < channels ? center[b * extent.block + c] : 0.0F;
+      if (channels == kHalf && extent.block == kHalf) {
+        for (Index c = 0; c < kHalf; ++c) {
+          centers[b * kLanes + c] = centers[b * kLanes + kHalf + c] = center[b * kHalf + c];
+        }
+      } else if (channels < kLanes) {
+        for (Index lane = 0; lane < kLanes; ++lane) {
+          const Index c = lane & (extent.block - 1);
+          centers[b * kLanes + lane] = c < channels ? center[b * extent.block + c] : 0.0F;
+        }
       }
     }
     accumulate_blocks<Reduction>(sources, extent, of_blocks, companion);
@@ -173,10 +178,13 @@ struct Blocked {
       const Index channels = channels_of(extent, b);
       if (channels == kLanes) continue;
       for (int i = 0; i < Reduction::kSums; ++i) {
-        const double* of_block = lanes[i] + b * kLanes;
-        for (Index c = 0; c < channels; ++c) {
+        const double* const of_block = lanes[i] + b * kLanes;
+        double* const to = sums.sum[i] + b * extent.block;
+        if (channels == kHalf && extent.block == kHalf) {
+          for (Index c = 0; c < kHalf; ++c) to[c] = of_block[c] + of_block[c + kHalf];
+        } else {
           const bool folded = extent.block < kLanes;
-          sums.sum[i][b * extent.block + c] = folded ? of_block[c] + of_block[c + extent.block] : of_block[c];
+          for (Index c = 0; c < channels; ++c) to[c] = folded ? of_block[c] + of_block[c + extent.block] : of_block[c];
         }
       }
     }
@@ -212,6 +220,8 @@ struct Blocked {
       }
     }
   }
+
+  static constexpr Index kHalf = kLanes / 2;
 
   // Elements of planes that are short enough to be taken block by block, where caches are near enough not to mind.
   static constexpr Index kShortPlane = 1024;

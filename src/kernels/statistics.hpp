@@ -20,9 +20,10 @@ inline constexpr double kVanishingSquare = 0x1p-100;
 inline bool finish_moments(Index channels, Index count, const float* pivot, const double* sum,
                            const double* sum_squares, const MomentsOut& out, unsigned char* again) {
   const auto n = static_cast<double>(count);
+  const double one_of_n = 1 / n;
   int any = 0;
   for (Index c = 0; c < channels; ++c) {
-    const double offset = sum[c] / n;
+    const double offset = sum[c] * one_of_n;
     const double m2 = sum_squares[c] - sum[c] * offset;
     out.mean[c] = static_cast<double>(pivot[c]) + offset;
     out.m2[c] = m2;
@@ -98,14 +99,15 @@ inline DoubleLanes<A> reciprocal_deviation(const DoubleLanes<A>& variance, doubl
 }
 
 // Roots and divisions are much of what a small tensor costs: 16 channels at a time, which compilers see to only where
-// the loop is as short as that of finalise_given.
+// the loop is as short as that of finalise_given, and no division by what all channels have.
 template <class A>
 [[gnu::flatten]] inline void finalise_forward(Index channels, const ForwardFinalise& args) {
   using D = DoubleLanes<A>;
+  const D one_of_count = D::all(1 / args.count);
   for (Index first = 0; first < channels; first += kLanes) {
     const Index n = channels - first < kLanes ? channels - first : kLanes;
     const D mean = numbers<A>(args.mean, first, n);
-    const D variance = numbers<A>(args.m2, first, n) / D::all(args.count);
+    const D variance = numbers<A>(args.m2, first, n) * one_of_count;
     store<A>(mean, args.mean_out, first, n);
     store<A>(variance, args.variance_out, first, n);
     if (args.scale == nullptr) continue;
@@ -138,14 +140,14 @@ template <class A>
   const bool batch = args.statistics == Statistics::batch;
   const bool inside = args.placement == EpsilonPlacement::inside_root;
   const D zero = D::all(0);
-  const D count = D::all(args.count > 0 ? args.count : 1);
+  const D one_of_count = D::all(args.count > 0 ? 1 / args.count : 1);
   for (Index first = 0; first < channels; first += kLanes) {
     const Index n = channels - first < kLanes ? channels - first : kLanes;
     const D variance = numbers<A>(args.variance, first, n, 1);
     const D deviation = reciprocal_deviation<A>(variance, args.epsilon, args.placement);
     const D scale = numbers<A>(args.gamma, first, n, 1) * deviation;
     const D sum_dy = numbers<A>(args.dy, first, n);
-    const D lost = batch ? numbers<A>(args.x, first, n) / count : zero;
+    const D lost = batch ? numbers<A>(args.x, first, n) * one_of_count : zero;
     const D sum_dy_x = numbers<A>(args.dy_x, first, n) - lost * sum_dy;
     store<A>(sum_dy_x * deviation, args.dgamma, first, n);
     store<A>(sum_dy, args.dbeta, first, n);
@@ -154,10 +156,13 @@ template <class A>
     D slope = zero;
     D level = zero;
     if (batch) {
-      const D sigma = sqrt(variance);
-      const D curvature = inside ? deviation * deviation : select(not_less_equal(sigma, zero), deviation / sigma, zero);
-      slope = zero - scale * curvature * (sum_dy_x / count);
-      level = zero - scale * (sum_dy / count) - slope * lost;
+      D curvature = deviation * deviation;
+      if (!inside) {
+        const D sigma = sqrt(variance);
+        curvature = select(not_less_equal(sigma, zero), deviation / sigma, zero);
+      }
+      slope = zero - scale * curvature * (sum_dy_x * one_of_count);
+      level = zero - scale * (sum_dy * one_of_count) - slope * lost;
     }
     store<A>(slope, args.b, first, n);
     store<A>(level, args.c, first, n);
