@@ -46,9 +46,9 @@ FusedExtent FusedWalk::extent(ChannelRange group, const Piece& piece, const Inde
 
 Index FusedWalk::offset(const Strides& strides, ChannelRange group, const PlanesTile& at) const {
   const Index position = tiling_.family == Family::planar ? 1 : strides.position;
-  return at.first_plane * strides.batch + at.offset * position +
-         (tiling_.family == Family::interleaved ? group.first
-                                                : group.first / block_of(problem_.layout) * strides.channel);
+  const Index block =
+      problem_.layout == Layout::nxc ? group.first : group.first / block_of(problem_.layout) * strides.channel;
+  return at.first_plane * strides.batch + at.offset * position + block;
 }
 
 FusedSource FusedWalk::source(const TypedIn& tensor, ChannelRange group, const Piece& piece, Index ahead) const {
@@ -78,22 +78,22 @@ FusedDestination FusedWalk::destination(const TypedOut& tensor, ChannelRange gro
 }
 
 template <class Byte>
-FusedMask<Byte> FusedWalk::mask(Byte* bytes, ChannelRange group, const Piece& piece) const {
+FusedMask<Byte> FusedWalk::mask(Byte* bytes, Layout layout, ChannelRange group, const Piece& piece) const {
   if (bytes == nullptr) return {};
   const PlanesTile at = planes_tile(problem_, tiling_, piece);
-  const Nesting nest = nesting(problem_.layout, problem_.batch, problem_.channels, problem_.spatial);
+  const Nesting nest = nesting(layout, problem_.batch, problem_.channels, problem_.spatial);
   const Index run = nest.run / 8 + (nest.run % 8 != 0);
   const Index block = nest.positions * run;
   const Index image = nest.planes * block;
   bytes += at.first_plane * image;
-  if (tiling_.family == Family::planar) return {bytes + group.first * block + at.offset / 8, image, block, 0};
+  if (layout == Layout::ncx) return {bytes + group.first * block + at.offset / 8, image, block, run};
   bytes += at.offset * run;
   if (tiling_.family == Family::interleaved) return {bytes + group.first / 8, image, block, run};
   return {bytes + group.first / block_of(problem_.layout) * block, image, block, run};
 }
 
-template FusedMask<std::uint8_t> FusedWalk::mask(std::uint8_t*, ChannelRange, const Piece&) const;
-template FusedMask<const std::uint8_t> FusedWalk::mask(const std::uint8_t*, ChannelRange, const Piece&) const;
+template FusedMask<std::uint8_t> FusedWalk::mask(std::uint8_t*, Layout, ChannelRange, const Piece&) const;
+template FusedMask<const std::uint8_t> FusedWalk::mask(const std::uint8_t*, Layout, ChannelRange, const Piece&) const;
 
 Index FusedWalk::elements(Index tile, const Index* lengths) const {
   const PlanesTile at = planes_tile(problem_, tiling_, {tile, 0, 1});

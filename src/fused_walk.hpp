@@ -35,8 +35,11 @@ class FusedWalk {
   // `ahead`: channels from each that is read to one that is fetched for the pass after it.
   kernels::FusedSource source(const TypedIn& tensor, ChannelRange group, const Piece& piece, Index ahead = 0) const;
   kernels::FusedDestination destination(const TypedOut& tensor, ChannelRange group, const Piece& piece) const;
+  // In a layout of as many images, channels and positions.
   template <class Byte>
-  kernels::FusedMask<Byte> mask(Byte* bytes, ChannelRange group, const Piece& piece) const;
+  kernels::FusedMask<Byte> mask(Byte* bytes, Layout layout, ChannelRange group, const Piece& piece) const;
+  // The images of a piece, of which there are at least one.
+  PlanesTile planes(const Piece& piece) const { return planes_tile(problem_, tiling_, piece); }
 
   // The sample that a tile is of; where tiles have several, the first.
   Index sample(Index tile) const { return planes_tile(problem_, tiling_, {tile, 0, 1}).first_plane; }

@@ -134,16 +134,15 @@ Tiling make_tiling(const Problem& problem) {
 
 Tiling make_fused_tiling(const Problem& problem) {
   Tiling tiling{};
+  tiling.family = family_of(problem);
   tiling.fold = 1;
-  if (channel_block(problem.layout) > 1) {
-    tiling.family = Family::blocked;
+  if (tiling.family == Family::blocked) {
     tile_planes(tiling, problem, kRowsTileElements / channel_block(problem.layout), 2 * kBlockRows);
-  } else if (problem.layout == Layout::ncx) {
-    tiling.family = Family::planar;
+  } else if (tiling.family == Family::planar) {
     tile_planes(tiling, problem, kPlanarTile, kLanes * kBlockRows);
   } else {
-    tiling.family = Family::interleaved;
-    tiling.fold = fold_of(problem);
+    // Of nc, channels may lie apart, and are then rows by themselves.
+    if (problem.layout != Layout::ncx) tiling.fold = fold_of(problem);
     tile_planes(tiling, problem, rows_of_tile(problem, tiling.fold), kBlockRows * tiling.fold);
   }
   if (problem.weights) {
