@@ -268,6 +268,10 @@ TEST_P(FusedDeterminismTest, PlanesOfAnyLength) {
   using enum DataType;
   for (const TypePair& types : {TypePair{f32, f32}, {bf16, bf16}, {f16, f32}, {f32, bf16}, {f64, f64}, {s8, u8}}) {
     for (const Shape& shape : {Shape{5, 3, 9},
+                               {5, 7, 2},
+                               {9, 52, 10},
+                               {3, 200, 8},
+                               {4, 60, 15},
                                {5, 3, 49},
                                {5, 3, 729},
                                {9, 1, 1369},
@@ -293,6 +297,27 @@ TEST_P(FusedDeterminismTest, PlanesOfAnyLength) {
           expect_same(run_all(of, looking_ahead, placement, false), kept);
         }
       }
+    }
+  }
+}
+
+// Channels that lie side by side are rows, others are taken one by one; a mask has a byte for each element.
+TEST_P(FusedDeterminismTest, PlanesOfOnePosition) {
+  using enum DataType;
+  for (const TypePair& types : {TypePair{f32, f32}, {bf16, bf16}, {f16, f32}, {f64, f64}, {s8, u8}}) {
+    for (const Shape& shape : {Shape{1, 5, 1}, {9, 3, 1}, {40, 21, 1}, {700, 65, 1}, {3, 1000, 1}}) {
+      Problem problem = fused_problem(shape, types.source, types.destination, Activation::relu());
+      problem.residual = !is_integer(types.source);
+      problem.lengths = shape.channels == 21;
+      SCOPED_TRACE(to_string(problem));
+      const Case of = make_case(problem);
+      const Results kept = run_all(of, BatchNorm(problem, {&serial_executor(), {1 << 20, 1 << 30}}), 0);
+      const BatchNorm streaming(problem, {&serial_executor(), {2048, 4096}});
+      for (const std::size_t placement : {1, 2, 3, 4, 5}) {
+        SCOPED_TRACE(placement);
+        expect_same(run_all(of, streaming, placement, false), kept);
+      }
+      run_in_arena(7, [&] { expect_same(run_all(of, BatchNorm(problem, {nullptr, {2048, 4096}}), 0), kept); });
     }
   }
 }

@@ -2,6 +2,7 @@
 
 // The fused apply passes: an operation (Forward or Backward of fused_streams.hpp) over the runs and rows of a tile.
 
+#include "kernels/fused_bands.hpp"
 #include "kernels/fused_dense_rows.hpp"
 #include "kernels/fused_side_by_side.hpp"
 
@@ -16,6 +17,7 @@ class FusedApply {
 
   void run() {
     if (side_by_side(extent_, operation_)) return run_side_by_side();
+    if (in_bands(extent_, operation_)) return run_bands();
     Index image = 0;
     if (extent_.shape != Shape::rows && store_ == Store::streaming && extent_.lengths == nullptr)
       image = run_quarters();
@@ -48,6 +50,38 @@ class FusedApply {
     for (Index image = 0; image < extent_.images; ++image) {
       move_to(operation_, image, 0, 0);
       SideBySide<A, Operation>(operation_, extent_).run(store_);
+    }
+  }
+
+  [[gnu::noinline]] void run_bands() {
+    const Index length = extent_.positions;
+    const Index most = Band<A, Operation>::kLanesOfBand / length;
+    for (Index first = 0; first < extent_.blocks; first += most) {
+      const Index channels = extent_.blocks - first < most ? extent_.blocks - first : most;
+      move_to(operation_, 0, first, 0);
+      const Band<A, Operation> band(operation_, extent_, first, channels);
+      FusedApply rows(band.operation(), band.extent(), store_);
+      if (!operation_.mask.present() || length % 8 == 0) {
+        rows.apply_rows(extent_.images);
+        continue;
+      }
+      // Each plane's bits start on a byte of their own.
+      const Index lanes = channels * length;
+      if (lanes < kLanes) {
+        for (Index image = 0; image < extent_.images; ++image) {
+          for (Index c = first; c < first + channels; ++c) apply(image, c);
+        }
+        continue;
+      }
+      const bool one_run = channels == extent_.blocks && tensors_adjoin(lanes, rows.operation_) &&
+                           operation_.mask.image_pitch == channels * operation_.mask.block_pitch;
+      const Index together = one_run ? extent_.images : 1;
+      for (Index image = 0; image < extent_.images; image += together) {
+        Operation at = rows.operation_;
+        skip_rows(at, image);
+        at.mask.row_pitch = at.mask.block_pitch;
+        rows.apply_rows_with_bits(at, length, channels, together);
+      }
     }
   }
 
@@ -198,7 +232,7 @@ class FusedApply {
     Operation operation = at;
     if (operation.mask.present() && extent_.width % 8 != 0 && rows > 1 && lanes >= kLanes && 2 * lanes <= kMostBits &&
         tensors_adjoin(lanes, operation)) {
-      return apply_rows_with_bits(operation, together, rows);
+      return apply_rows_with_bits(operation, extent_.width, together, rows);
     }
     operation.mask.row_pitch *= together;
     bool streams = store_ == Store::streaming && operation.can_stream();
@@ -211,9 +245,10 @@ class FusedApply {
     apply_bands<Store::ordinary>(operation, lanes, lanes, rows);
   }
 
-  // Dense rows, but of a mask in which each starts on a byte of its own.
-  [[gnu::noinline]] void apply_rows_with_bits(Operation& operation, Index together, Index rows) const {
-    const Index lanes = together * extent_.width;
+  // `rows` times `together` dense rows of `width` lanes, but of a mask in which each of them starts on a byte of its
+  // own.
+  [[gnu::noinline]] void apply_rows_with_bits(Operation& operation, Index width, Index together, Index rows) const {
+    const Index lanes = together * width;
     const Index most = kMostBits / lanes;
     BitsOfVectors<typename Operation::MaskByte> bits;
     for (Index done = 0; done < rows; done += most) {
@@ -221,7 +256,7 @@ class FusedApply {
       FusedDenseRows<A, Operation> dense(operation, lanes, count, &bits);
       const bool streams = store_ == Store::streaming && dense.can_stream();
       const Index head = streams ? operation.misaligned() : 0;
-      bits.begin(operation.mask.at, operation.mask.row_pitch, count * together, extent_.width, head);
+      bits.begin(operation.mask.at, operation.mask.row_pitch, count * together, width, head);
       if (streams) {
         dense.template run<Store::streaming>();
       } else {
