@@ -20,10 +20,11 @@ inline constexpr double kVanishingSquare = 0x1p-100;
 inline bool finish_moments(Index channels, Index count, const float* pivot, const double* sum,
                            const double* sum_squares, const MomentsOut& out, unsigned char* again) {
   const auto n = static_cast<double>(count);
-  const double one_of_n = 1 / n;
   int any = 0;
   for (Index c = 0; c < channels; ++c) {
-    const double offset = sum[c] * one_of_n;
+    // Divided, so that a mean that is a number is exactly that: next to 0 it would leave a shift that is subnormal,
+    // which makes every operation that it enters slow.
+    const double offset = sum[c] / n;
     const double m2 = sum_squares[c] - sum[c] * offset;
     out.mean[c] = static_cast<double>(pivot[c]) + offset;
     out.m2[c] = m2;
