@@ -337,10 +337,11 @@ kernels::Reach reach_of(const Problem& problem, const CacheSizes& caches, Index 
 bool worth_streaming(const Problem& problem, const CacheSizes& caches, const Traffic& traffic, Index threads) {
   const Index bytes = channel_bytes(problem, traffic) * problem.channels * (traffic.reads + 1);
   const auto shared = static_cast<Index>(caches.shared_bytes);
-  // Where no more than the cores' own caches can be counted on, that is those of the cores that work.
-  const bool contended = caches.likely_bytes > caches.shared_bytes;
-  return contended ? bytes > std::min(shared, static_cast<Index>(caches.private_bytes) * threads) * 7 / 8
-                   : bytes > shared * 3 / 4;
+  if (caches.likely_bytes <= caches.shared_bytes) return bytes > shared * 3 / 4;
+  // Where no more than the cores' own caches can be counted on, that is those of the cores that work. Backward reads
+  // what it has read again.
+  const Index own = std::min(shared, static_cast<Index>(caches.private_bytes) * threads);
+  return bytes > (traffic.backward ? own * 7 / 8 : own);
 }
 
 }  // namespace xbn::internal
