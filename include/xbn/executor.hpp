@@ -17,10 +17,10 @@ class Executor {
   virtual int concurrency() const = 0;
 
   /// Calls body(context, i) once for each i in [0, count), in any order, concurrently or not, and returns when all have
-  /// returned. Equal indices of consecutive loops should run on the same thread where that costs nothing. A body may wait
-  /// for others that have begun, never for one that has not: one that has begun must not be held up until another
-  /// returns. A thread that waits here must not start another call of the library meanwhile. Bodies do not throw, and rely on the caller's
-  /// floating-point environment (rounding, flush-to-zero) in every thread.
+  /// returned. Equal indices of consecutive loops should run on the same thread where that costs nothing. A body may
+  /// wait for others that have begun, never for one that has not: one that has begun must not be held up until another
+  /// returns. A thread that waits here must not start another call of the library meanwhile. Bodies do not throw, and
+  /// rely on the caller's floating-point environment (rounding, flush-to-zero) in every thread.
   virtual void run(std::int64_t count, void (*body)(void* context, std::int64_t index), void* context) const = 0;
 };
 
