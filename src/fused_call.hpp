@@ -45,8 +45,6 @@ bool channels_adjoin(const Tensors&... tensors) {
 // Planes of one position are rows of channels. Where they cannot be taken together, each channel is a row by itself.
 inline void take_channels_alone(Schedule& schedule) { schedule.group_channels = schedule.apply_group_channels = 1; }
 
-inline bool has_points(const Problem& problem) { return problem.layout == Layout::ncx && problem.spatial == 1; }
-
 // Wide arrays have `channels` elements a chunk, the others `channels`.
 template <class Real>
 struct FusedDriver<Real>::Scratch {

@@ -1,8 +1,8 @@
 #pragma once
 
 // The loops of a fused call over the tiles of a slab, as a member of a team goes through them: sums, chunk by chunk and
-// merged in order; and the apply pass.
-// Samples may have lengths and weights, so tiles and chunks may have no elements at all.
+// merged in order; and the apply pass. Samples may have lengths and weights, so tiles and chunks may have no elements
+// at all.
 
 #include "fused_driver.hpp"
 #include "loops.hpp"

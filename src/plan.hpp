@@ -77,7 +77,8 @@ Schedule make_schedule(const Problem& problem, const Tiling& tiling, const Cache
 // Where sums over tensors of the problem's size find them: `element` bytes of all that is read, an element of each.
 kernels::Reach reach_of(const Problem& problem, const CacheSizes& caches, Index element);
 
-// Whether a destination of this problem's size should be written past the caches, given that it is not a source.
+// Whether a destination of this problem's size should be written past the caches that so many threads have, given that
+// it is not a source.
 bool worth_streaming(const Problem& problem, const CacheSizes& caches, const Traffic& traffic, Index threads);
 
 }  // namespace xbn::internal

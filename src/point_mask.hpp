@@ -12,8 +12,11 @@ namespace xbn::internal {
 
 using kernels::Index;
 
+// Whether planes are of one position, and so rows of channels.
+inline bool has_points(const Problem& problem) { return problem.layout == Layout::ncx && problem.spatial == 1; }
+
 inline bool has_point_mask(const Problem& problem) {
-  return problem.layout == Layout::ncx && problem.spatial == 1 && problem.activation.kind == ActivationKind::relu;
+  return has_points(problem) && problem.activation.kind == ActivationKind::relu;
 }
 
 // Bytes of an image's packed bits.
