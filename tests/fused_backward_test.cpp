@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <gtest/gtest.h>
 
@@ -133,6 +134,39 @@ TEST_P(FusedBackwardTest, GivenStatisticsNeedNoXWithAMaskOrWithoutActivation) {
         const std::vector<std::uint8_t> mask = mask_of(object.problem(), c.in, c.z);
         expect_within_bounds(problem, run_backward(object, Statistics::given, c.in, placement, wanted, mask),
                              c.expected, wanted);
+      });
+    }
+  }
+}
+
+// Of 16 bits, sums of which single precision does not hold products or deviations, beside some of which it does.
+TEST_P(FusedBackwardTest, SumsBeyondSinglePrecision) {
+  struct Exponents {
+    int x;
+    int dy;
+  };
+  constexpr std::array kScales{Exponents{0, 0},    Exponents{60, 70}, Exponents{-60, -90}, Exponents{0, -105},
+                               Exponents{10, -95}, Exponents{-60, 0}, Exponents{0, 118},   Exponents{-50, -55}};
+  for (const Shape& shape : {Shape{9, 20, 49}, Shape{3, 40, 1030}, Shape{40, 33, 1}, Shape{2, 9, 8200}}) {
+    for (const Activation& activation : {Activation{}, Activation::relu(), Activation::leaky_relu()}) {
+      const Problem problem = fused_problem(shape, DataType::bf16, DataType::bf16, activation);
+      FusedInputs in = make_inputs(problem);
+      for (std::size_t i = 0; i < in.x.size(); ++i) {
+        const auto c = static_cast<std::size_t>(static_cast<std::int64_t>(i) / shape.spatial % shape.channels);
+        const auto [of_x, of_dy] = kScales[c % kScales.size()];
+        in.x[i] = std::ldexp(in.x[i], of_x);
+        in.dy[i] = c == 17 ? 0 : std::ldexp(in.dy[i], of_dy);
+        in.beta[c] = 0;
+      }
+      const FusedStatistics of = save_statistics(problem, in);
+      avoid_kinks(problem, in, of);
+      const FusedGradients expected = gradients_of(problem, Statistics::batch, in, of);
+      const Reals z = pre_activation(problem, in, of).value;
+      for_each_layout(problem, 0, [&](const BatchNorm& object, FusedPlacement placement) {
+        placement.place = Place::separate;
+        placement.mask = activation.kind == ActivationKind::relu;
+        const std::vector<std::uint8_t> mask = mask_of(object.problem(), in, z);
+        expect_within_bounds(problem, run_backward(object, Statistics::batch, in, placement, {}, mask), expected);
       });
     }
   }

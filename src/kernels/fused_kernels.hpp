@@ -143,9 +143,13 @@ struct FusedKernels {
   template <class Source, class Gradient, class Companion>
   static void gradient_sums_of(const FusedGradient<Real>& tile, const WideGradientSums<Real>& out,
                                Companion& companion) {
+    const GradientSumsStreams<A, Source, Gradient> streams(tile);
+    if constexpr (sizeof(Source) == 2 && sizeof(Gradient) == 2) {
+      if (!streams.from_output) return gradient_sums_of_blocks(streams, tile, out);
+    }
     using Reduction = typename ReductionsOf<Real>::Gradients;
     alignas(64) double sums[Reduction::kSums][kSumsPitch];
-    accumulate<Reduction>(GradientSumsStreams<A, Source, Gradient>(tile), tile.extent, tile.center, sums, companion);
+    accumulate<Reduction>(streams, tile.extent, tile.center, sums, companion);
     W* const to[] = {out.dz, out.dz_x, out.x};
     for (int i = 0; i < 3; ++i) {
       for (Index c = 0; c < tile.extent.channels; ++c) {
@@ -156,6 +160,42 @@ struct FusedKernels {
         }
       }
     }
+  }
+
+  // Channels whose sums single precision may not have held are summed again.
+  template <class Streams>
+  static void gradient_sums_of_blocks(const Streams& streams, const FusedGradient<Real>& tile,
+                                      const WideGradientSums<Real>& out) {
+    Alone alone;
+    alignas(64) double sums[3][kSumsPitch];
+    accumulate<BlockGradientReduction>(streams, tile.extent, tile.center, sums, alone);
+    bool again = false;
+    for (Index c = 0; c < tile.extent.channels; ++c) {
+      out.dz[c] = sums[0][c];
+      out.dz_x[c] = sums[1][c];
+      out.x[c] = sums[2][c];
+      again = again || !held_in_single(streams, out, c);
+    }
+    if (!again) return;
+    accumulate<GradientReduction>(streams, tile.extent, tile.center, sums, alone);
+    for (Index c = 0; c < tile.extent.channels; ++c) {
+      if (held_in_single(streams, out, c)) continue;
+      out.dz[c] = sums[0][c];
+      out.dz_x[c] = sums[1][c];
+      out.x[c] = sums[2][c];
+    }
+  }
+
+  // Whether nothing of a channel's sums overflowed, and nothing that was lost to underflow matters. Gradients that are
+  // all 0, and values that are all the mean, are held.
+  template <class Streams>
+  static bool held_in_single(const Streams& streams, const WideGradientSums<Real>& sums, Index c) {
+    constexpr double kLeast = 0x1p-80;
+    constexpr double kMost = static_cast<double>(__FLT_MAX__);
+    const auto held = [](double sum) { return __builtin_fabs(sum) >= kLeast && __builtin_fabs(sum) <= kMost; };
+    if (!streams.x.present()) return held(sums.dz[c]);
+    if (sums.dz_x[c] == 0 && (sums.dz[c] == 0 || sums.x[c] == 0)) return true;
+    return held(sums.dz[c]) && held(sums.dz_x[c]) && __builtin_fabs(sums.x[c]) <= kMost;
   }
 
   template <class Reduction, class Streams, class Companion>

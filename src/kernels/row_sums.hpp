@@ -7,32 +7,62 @@
 namespace xbn::kernels {
 namespace {
 
-// Touches rows some way ahead of those that are being added, line by line in the order of memory: the sums go down
-// several rows at a time, and prefetchers do not follow that.
-template <int kSources, class Stored>
+// Touches rows some way ahead of those that are being added, which is not in the order of memory where several are
+// added at a time: prefetchers do not follow that. Near, it goes line by line. In memory it goes down several streams
+// side by side, pages of rows that adjoin or else the next rows that are added at once: prefetchers follow each of
+// them, and together they fetch more than one stream does; into the second cache, for the first one would not hold all.
+template <int kSources, class Stored, bool kInMemory>
 class Lookahead {
  public:
-  Lookahead(const Rows<kSources, Stored>& rows, Index lanes, Index least_rows) : rows_(rows), lanes_(lanes) {
-    constexpr Index kElements = 8192 / sizeof(Stored);
-    const Index ahead = kElements / lanes;
-    rows_ = shifted(rows_, ahead > least_rows ? ahead : least_rows, 0);
+  Lookahead(const Rows<kSources, Stored>& rows, Index lanes, Index rows_at_once) {
+    bool adjoin = kInMemory;
+    for (const Index stride : rows.stride) adjoin = adjoin && stride == lanes;
+    constexpr Index kPages = 16 / kSources;
+    const Index rows_near = 2 * kPageOf<Stored> / lanes;
+    streams_ = adjoin ? kPages : kInMemory ? rows_at_once : 1;
+    lanes_ = adjoin ? kPageOf<Stored> : lanes;
+    const Index ahead = kInMemory || rows_near < rows_at_once ? rows_at_once : rows_near;
+    for (int i = 0; i < kSources; ++i) {
+      stride_[i] = adjoin ? kPageOf<Stored> : rows.stride[i];
+      at_[i] = rows.data[i] + (adjoin ? kPages : ahead) * stride_[i];
+    }
   }
 
-  template <int kLines>
+  template <int kVectors>
   void step() {
-    for (int line = 0; line < kLines; ++line) {
-      for (int i = 0; i < kSources; ++i) prefetch(rows_.data[i] + lane_);
-      lane_ += kLanes;
-      if (lane_ < lanes_) continue;
-      lane_ = 0;
-      for (int i = 0; i < kSources; ++i) rows_.data[i] += rows_.stride[i];
+    for (int vector = 0; vector < kVectors; ++vector) {
+      // Lines of memory that are touched begin with every vector, or with every other one.
+      if (kVectorsOfLine > 1 && (vector_ ^= 1) != 0) continue;
+      touch();
     }
   }
 
  private:
-  Rows<kSources, Stored> rows_;
-  Index lanes_;
+  static constexpr Index kLine = 64 / sizeof(Stored);
+  static constexpr int kVectorsOfLine = kLine / kLanes;
+
+  void touch() {
+    for (int i = 0; i < kSources; ++i) {
+      kInMemory ? prefetch_second(at_[i] + lane_) : prefetch(at_[i] + lane_);
+      at_[i] += stride_[i];
+    }
+    if (kInMemory && ++stream_ < streams_) return;
+    stream_ = 0;
+    lane_ += kLine;
+    if (lane_ >= lanes_) {
+      lane_ = 0;
+      return;
+    }
+    for (int i = 0; i < kSources; ++i) at_[i] -= streams_ * stride_[i];
+  }
+
+  const Stored* at_[kSources];
+  Index stride_[kSources];
+  Index streams_;
+  Index stream_ = 0;
+  Index lanes_;  // of a stream
   Index lane_ = 0;
+  int vector_ = 0;
 };
 
 // Touches lanes some rows ahead of those that are being added, all the way down. Some processors' prefetchers follow
@@ -169,8 +199,12 @@ template <class A, class Reduction>
           });
     }
   };
-  if (order == RowOrder::consecutive && reach != Reach::own_cache) {
-    Lookahead<Reduction::kSources, typename Reduction::Stored> ahead(rows, lanes, at_once);
+  using Stored = typename Reduction::Stored;
+  if (order == RowOrder::consecutive && reach == Reach::memory) {
+    Lookahead<Reduction::kSources, Stored, true> ahead(rows, lanes, at_once);
+    add([&](const auto&) -> auto& { return ahead; });
+  } else if (order == RowOrder::consecutive && reach != Reach::own_cache) {
+    Lookahead<Reduction::kSources, Stored, false> ahead(rows, lanes, at_once);
     add([&](const auto&) -> auto& { return ahead; });
   } else if (order == RowOrder::by_turns_of_images && reach == Reach::memory) {
     using Ahead = PageAhead<NoLookahead, Reduction::kSources, typename Reduction::Stored>;
