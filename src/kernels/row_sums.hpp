@@ -17,7 +17,7 @@ class Lookahead {
   Lookahead(const Rows<kSources, Stored>& rows, Index lanes, Index rows_at_once) {
     bool adjoin = kInMemory;
     for (const Index stride : rows.stride) adjoin = adjoin && stride == lanes;
-    constexpr Index kPages = 16 / kSources;
+    constexpr Index kPages = (sizeof(Stored) < sizeof(float) ? 8 : 16) / kSources;
     const Index rows_near = 2 * kPageOf<Stored> / lanes;
     streams_ = adjoin ? kPages : kInMemory ? rows_at_once : 1;
     lanes_ = adjoin ? kPageOf<Stored> : lanes;
