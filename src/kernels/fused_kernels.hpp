@@ -3,6 +3,7 @@
 // The fused kernels of one instruction set, and their table.
 
 #include "kernels/fused_companions.hpp"
+#include "kernels/fused_gradient_sums.hpp"
 #include "kernels/fused_statistics.hpp"
 #include "kernels/fused_sums.hpp"
 #include "kernels/pivots.hpp"
@@ -55,10 +56,10 @@ struct FusedKernels {
   static void gradient_sums(const FusedGradient<Real>& tile, const WideGradientSums<Real>& out) {
     Alone alone;
     if constexpr (std::is_same_v<Real, double>) {
-      gradient_sums_of<double, double>(tile, out, alone);
+      gradient_sums_of<A, double, double>(tile, out, alone);
     } else {
       with_trained_types(tile.x.type, tile.dy.type, [&]<class Source, class Gradient>(Source, Gradient) {
-        gradient_sums_of<Source, Gradient>(tile, out, alone);
+        gradient_sums_of<A, Source, Gradient>(tile, out, alone);
       });
     }
   }
@@ -66,7 +67,7 @@ struct FusedKernels {
   static void gradient_apply_and_sums(const FusedGradient<Real>& now, const FusedGradientApply<Real>& apply,
                                       const FusedGradient<Real>& tile, const WideGradientSums<Real>& out) {
     beside(Backward<A, Real, Real, true>(now, apply), Backward<A, Real, Real>(now, apply), now.extent, apply.store,
-           [&](auto& companion) { gradient_sums_of<Real, Real>(tile, out, companion); });
+           [&](auto& companion) { gradient_sums_of<A, Real, Real>(tile, out, companion); });
   }
 
   static void count_saturated(const FusedExtent& extent, const FusedSource& y, const Activation& activation,
@@ -106,7 +107,7 @@ struct FusedKernels {
     alignas(64) Real pivot[kMaxLanes];
     find_pivots(streams, extent, count, pivot);
     alignas(64) double sums[Reduction::kSums][kSumsPitch];
-    accumulate<Reduction>(streams, extent, pivot, sums, companion);
+    accumulate<A, Reduction>(streams, extent, pivot, sums, companion);
     if constexpr (std::is_same_v<Real, double>) {
       for (Index c = 0; c < extent.channels; ++c) {
         const DoubleDouble offset = normalised(sums[0][c], sums[1][c]) / as_wide<W>(static_cast<double>(count));
@@ -128,9 +129,9 @@ struct FusedKernels {
     alignas(64) double sums[2][kSumsPitch];
     alignas(64) float near[kMaxLanes] = {};
     Alone alone;
-    accumulate<ExactMomentsReduction>(streams, extent, near, sums, alone);
+    accumulate<A, ExactMomentsReduction>(streams, extent, near, sums, alone);
     for (Index c = 0; c < extent.channels; ++c) near[c] = static_cast<float>(sums[0][c] / count);
-    accumulate<ExactMomentsReduction>(streams, extent, near, sums, alone);
+    accumulate<A, ExactMomentsReduction>(streams, extent, near, sums, alone);
     for (Index c = 0; c < extent.channels; ++c) {
       if (marked[c] == 0) continue;
       const double offset = sums[0][c] / count;
@@ -138,72 +139,6 @@ struct FusedKernels {
       out.mean[c] = static_cast<double>(near[c]) + offset;
       out.m2[c] = m2 < 0 ? 0 : m2;
     }
-  }
-
-  template <class Source, class Gradient, class Companion>
-  static void gradient_sums_of(const FusedGradient<Real>& tile, const WideGradientSums<Real>& out,
-                               Companion& companion) {
-    const GradientSumsStreams<A, Source, Gradient> streams(tile);
-    if constexpr (sizeof(Source) == 2 && sizeof(Gradient) == 2) {
-      if (!streams.from_output) return gradient_sums_of_blocks(streams, tile, out);
-    }
-    using Reduction = typename ReductionsOf<Real>::Gradients;
-    alignas(64) double sums[Reduction::kSums][kSumsPitch];
-    accumulate<Reduction>(streams, tile.extent, tile.center, sums, companion);
-    W* const to[] = {out.dz, out.dz_x, out.x};
-    for (int i = 0; i < 3; ++i) {
-      for (Index c = 0; c < tile.extent.channels; ++c) {
-        if constexpr (std::is_same_v<Real, double>) {
-          to[i][c] = normalised(sums[2 * i][c], sums[2 * i + 1][c]);
-        } else {
-          to[i][c] = sums[i][c];
-        }
-      }
-    }
-  }
-
-  // Channels whose sums single precision may not have held are summed again.
-  template <class Streams>
-  static void gradient_sums_of_blocks(const Streams& streams, const FusedGradient<Real>& tile,
-                                      const WideGradientSums<Real>& out) {
-    Alone alone;
-    alignas(64) double sums[3][kSumsPitch];
-    accumulate<BlockGradientReduction>(streams, tile.extent, tile.center, sums, alone);
-    bool again = false;
-    for (Index c = 0; c < tile.extent.channels; ++c) {
-      out.dz[c] = sums[0][c];
-      out.dz_x[c] = sums[1][c];
-      out.x[c] = sums[2][c];
-      again = again || !held_in_single(streams, out, c);
-    }
-    if (!again) return;
-    accumulate<GradientReduction>(streams, tile.extent, tile.center, sums, alone);
-    for (Index c = 0; c < tile.extent.channels; ++c) {
-      if (held_in_single(streams, out, c)) continue;
-      out.dz[c] = sums[0][c];
-      out.dz_x[c] = sums[1][c];
-      out.x[c] = sums[2][c];
-    }
-  }
-
-  // Whether nothing of a channel's sums overflowed, and nothing that was lost to underflow matters. Gradients that are
-  // all 0, and values that are all the mean, are held.
-  template <class Streams>
-  static bool held_in_single(const Streams& streams, const WideGradientSums<Real>& sums, Index c) {
-    constexpr double kLeast = 0x1p-80;
-    constexpr double kMost = static_cast<double>(__FLT_MAX__);
-    const auto held = [](double sum) { return __builtin_fabs(sum) >= kLeast && __builtin_fabs(sum) <= kMost; };
-    if (!streams.x.present()) return held(sums.dz[c]);
-    if (sums.dz_x[c] == 0 && (sums.dz[c] == 0 || sums.x[c] == 0)) return true;
-    return held(sums.dz[c]) && held(sums.dz_x[c]) && __builtin_fabs(sums.x[c]) <= kMost;
-  }
-
-  template <class Reduction, class Streams, class Companion>
-  static void accumulate(const Streams& streams, const FusedExtent& extent, const Real* center,
-                         double (&sums)[Reduction::kSums][kSumsPitch], Companion& companion) {
-    double* arrays[Reduction::kSums];
-    for (int i = 0; i < Reduction::kSums; ++i) arrays[i] = sums[i];
-    FusedAccumulation<A, Reduction, Streams, Companion>(streams, extent, center, arrays, companion).run();
   }
 
   struct Place {

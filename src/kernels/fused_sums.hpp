@@ -401,5 +401,14 @@ class FusedAccumulation {
   Companion& companion_;
 };
 
+// Sums of a tile's streams, about `center` (null: 0), an array for each sum.
+template <class A, class Reduction, class Streams, class Companion>
+inline void accumulate(const Streams& streams, const FusedExtent& extent, const typename Reduction::Real* center,
+                       double (&sums)[Reduction::kSums][kSumsPitch], Companion& companion) {
+  double* arrays[Reduction::kSums];
+  for (int i = 0; i < Reduction::kSums; ++i) arrays[i] = sums[i];
+  FusedAccumulation<A, Reduction, Streams, Companion>(streams, extent, center, arrays, companion).run();
+}
+
 }  // namespace
 }  // namespace xbn::kernels
