@@ -55,6 +55,8 @@ constexpr std::size_t kMostContended = std::size_t{24} << 20;
 // thread still has some pieces.
 constexpr Index kPieceOfRows = 1024 * 1024;
 constexpr Index kPieceOfImages = 16;
+// Of planes whose sums come first: they are in the cores' own caches, and pieces are to be few images of them.
+constexpr Index kPieceOfSummedImages = 8;
 
 Index divide_up(Index a, Index b) { return (a + b - 1) / b; }
 Index round_up(Index a, Index b) { return divide_up(a, b) * b; }
@@ -296,9 +298,9 @@ Index tiles_per_piece(const Problem& problem, const Tiling& tiling, const Traffi
     const Index tile_bytes = tiling.rows_per_tile * problem.channels * traffic.element;
     return std::max<Index>(1, std::min(kPieceOfRows / tile_bytes, most));
   }
-  // Where sums come first, planes are in the cache and whole images too many for it.
-  if (tiling.family == Family::planar && traffic.two_passes) return 1;
-  const Index images = std::min(kPieceOfImages, most * tiling.planes_per_tile / tiling.segments);
+  const bool summed = tiling.family == Family::planar && traffic.two_passes;
+  const Index images =
+      std::min(summed ? kPieceOfSummedImages : kPieceOfImages, most * tiling.planes_per_tile / tiling.segments);
   return images < 4 ? 1 : divide_up(images * tiling.segments, tiling.planes_per_tile);
 }
 
