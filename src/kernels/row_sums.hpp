@@ -31,15 +31,14 @@ class Lookahead {
   template <int kVectors>
   void step() {
     for (int vector = 0; vector < kVectors; ++vector) {
-      // Lines of memory that are touched begin with every vector, or with every other one.
-      if (kVectorsOfLine > 1 && (vector_ ^= 1) != 0) continue;
-      touch();
+      // A vector is one line of memory or two, or half of one.
+      if (kLine > kLanes && (vector_ ^= 1) != 0) continue;
+      for (Index lane = 0; lane < kLanes; lane += kLine) touch();
     }
   }
 
  private:
   static constexpr Index kLine = 64 / sizeof(Stored);
-  static constexpr int kVectorsOfLine = kLine / kLanes;
 
   void touch() {
     for (int i = 0; i < kSources; ++i) {
