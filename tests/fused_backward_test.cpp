@@ -139,7 +139,8 @@ TEST_P(FusedBackwardTest, GivenStatisticsNeedNoXWithAMaskOrWithoutActivation) {
   }
 }
 
-// Of 16 bits, sums of which single precision does not hold products or deviations, beside some of which it does.
+// Channels of bf16 of which single precision does not hold products or their sums, beside some of which it does and,
+// where there are as many, one without gradients.
 TEST_P(FusedBackwardTest, SumsBeyondSinglePrecision) {
   struct Exponents {
     int x;

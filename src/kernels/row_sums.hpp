@@ -206,7 +206,7 @@ template <class A, class Reduction>
     Lookahead<Reduction::kSources, Stored, false> ahead(rows, lanes, at_once);
     add([&](const auto&) -> auto& { return ahead; });
   } else if (order == RowOrder::by_turns_of_images && reach == Reach::memory) {
-    using Ahead = PageAhead<NoLookahead, Reduction::kSources, typename Reduction::Stored>;
+    using Ahead = PageAhead<NoLookahead, Reduction::kSources, Stored>;
     add([&](const RowsOf<Reduction>& of_lanes) { return Ahead{nothing, of_lanes}; });
   } else {
     add([&](const auto&) -> auto& { return nothing; });
