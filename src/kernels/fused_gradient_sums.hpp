@@ -25,7 +25,14 @@ class BlockGradientSums {
     unsigned char any = 0;
     for (Index c = 0; c < tile_.extent.channels; ++c) {
       take(sums, c);
-      again[c] = is_finite(c) && underflow_is_harmless(c) ? 0 : 1;
+      again[c] = __builtin_fabs(out_.dz_x[c]) >= kLeastProduct && is_finite(c) ? 0 : 1;
+      any |= again[c];
+    }
+    if (any == 0) return;
+    // A loop of its own: in the one above, the search for products costs nhwc's backward 2 to 3 % of its time.
+    any = 0;
+    for (Index c = 0; c < tile_.extent.channels; ++c) {
+      if (again[c] != 0 && is_finite(c) && underflow_is_harmless(c)) again[c] = 0;
       any |= again[c];
     }
     if (any == 0) return;
@@ -53,10 +60,9 @@ class BlockGradientSums {
            __builtin_fabs(out_.x[channel]) <= kMost;
   }
 
-  // Products that add up to nearly nothing may have vanished, unless gradients are all 0 or values all the mean, or no
+  // Of a channel whose products add up to nearly nothing. Either gradients are all 0 or values all the mean, or no
   // product is wanted, or they cancel.
   bool underflow_is_harmless(Index channel) {
-    if (__builtin_fabs(out_.dz_x[channel]) >= kLeastProduct) return true;
     const bool zeros = out_.dz_x[channel] == 0 && (out_.dz[channel] == 0 || out_.x[channel] == 0);
     return zeros || !streams_.x.present() || has_product(channel);
   }
