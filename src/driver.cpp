@@ -77,7 +77,7 @@ void Driver::forward_training(const ForwardTraining& args, const TensorIn& x, co
   const Store store = store_for(problem_, machine_.caches, traffic, schedule, same_memory(x, y));
   const Affine affine{args.mean, scratch.scale, scratch.shift};
   for_each_range_of_slabs(
-      machine_.executor, problem_, schedule, [&](const Groups& slabs, Index first, Index last, Member& member) {
+      machine_.executor, problem_, schedule, [&](const Slabs& slabs, Index first, Index last, Member& member) {
         const Passes passes(problem_, tiling_, machine_, walk_, schedule, member, store);
         const auto apply = [&](ChannelRange group, const Piece& piece, Index ahead = 0) {
           walk_.apply(x, y, group, piece, at(affine, group.first), store, ahead);
@@ -131,7 +131,7 @@ void Driver::backward(const Backward& args, const TensorIn& x, const TensorIn& d
   const GradientSumsOut totals{sums ? scratch.sums.dy : nullptr, sums_x ? scratch.sums.dy_x : nullptr,
                                sums_x ? scratch.sums.x : nullptr};
   for_each_range_of_slabs(
-      machine_.executor, problem_, schedule, [&](const Groups& slabs, Index first, Index last, Member& member) {
+      machine_.executor, problem_, schedule, [&](const Slabs& slabs, Index first, Index last, Member& member) {
         const Passes passes(problem_, tiling_, machine_, walk_, schedule, member, store);
         const auto apply = [&](ChannelRange group, const Piece& piece, Index ahead = 0) {
           walk_.gradient_apply(applied_x, dy, dx, group, piece, at(affine, group.first), store, ahead);

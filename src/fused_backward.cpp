@@ -46,7 +46,7 @@ class FusedDriver<Real>::BackwardCall {
   void run() const {
     if (packed_mask_ != nullptr) pack_mask();
     for_each_range_of_slabs(of_.machine_.executor, of_.problem_, schedule_,
-                            [&](const Groups& slabs, Index first, Index last, Member& member) {
+                            [&](const Slabs& slabs, Index first, Index last, Member& member) {
                               const FusedPasses<Real> passes(settings_, schedule_, member, store_);
                               work_through(
                                   slabs, first, last, schedule_.overlapped, schedule_.looks_ahead,

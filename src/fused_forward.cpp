@@ -132,7 +132,7 @@ void FusedDriver<Real>::forward_training(const BasicForwardTraining<Real>& args,
     return walk_.extent(group, piece, call.settings.lengths, size_in(call.x));
   };
   for_each_range_of_slabs(
-      machine_.executor, problem_, call.schedule, [&](const Groups& slabs, Index first, Index last, Member& member) {
+      machine_.executor, problem_, call.schedule, [&](const Slabs& slabs, Index first, Index last, Member& member) {
         const FusedPasses<Real> passes(call.settings, call.schedule, member, call.store);
         work_through(
             slabs, first, last, call.schedule.overlapped, call.schedule.looks_ahead,

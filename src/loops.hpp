@@ -29,6 +29,22 @@ class Groups {
   Index size_;
 };
 
+class Slabs {
+ public:
+  Slabs(const Problem& problem, const Schedule& schedule)
+      : channels_(problem.channels), count_(schedule.slabs), granule_(schedule.slab_granule) {}
+  Index count() const { return count_; }
+  ChannelRange operator[](Index index) const {
+    const Part channels = internal::part(channels_, index, count_, granule_);
+    return {channels.first, channels.count};
+  }
+
+ private:
+  Index channels_;
+  Index count_;
+  Index granule_;
+};
+
 // Units of a slab in the order of memory: groups of planes or blocks lie far apart, groups of a row side by side.
 struct Units {
   Index groups;
@@ -45,7 +61,7 @@ struct Units {
 template <class Work>
 void for_each_range_of_slabs(const Executor& executor, const Problem& problem, const Schedule& schedule,
                              const Work& work) {
-  const Groups slabs({0, problem.channels}, schedule.slab_channels);
+  const Slabs slabs(problem, schedule);
   if (!schedule.private_slabs) {
     return as_team(executor, schedule.threads, [&](Member& member) { work(slabs, Index{0}, slabs.count(), member); });
   }
@@ -71,7 +87,7 @@ void for_each_range(Member& member, ChannelRange slab, Index chunks, const Finis
 // ahead the next slab is where it fetches that (else 0); or, overlapped, the apply pass of one slab together with the
 // sums of the next.
 template <class Sums, class Finish, class Apply, class ApplyAndSums>
-void work_through(const Groups& slabs, Index first, Index last, bool overlapped, bool looks_ahead, const Sums& sums,
+void work_through(const Slabs& slabs, Index first, Index last, bool overlapped, bool looks_ahead, const Sums& sums,
                   const Finish& finish, const Apply& apply, const ApplyAndSums& apply_and_sums) {
   for (Index slab = first; slab < last; ++slab) {
     if (slab == first || !overlapped) {

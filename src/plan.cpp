@@ -35,6 +35,9 @@ constexpr Index kLongRun = 48 * 1024;
 constexpr Index kOverlapPlane = 12 * 1024;
 constexpr Index kOverlapGradientPlane = 24 * 1024;
 
+// Of overlapped slabs a thread has so many: the sums of its first go alone, and the apply pass of its last.
+constexpr Index kOverlappedRounds = 4;
+
 // An apply pass fetches the next slab where planes are this long: below, it costs more than it saves.
 constexpr Index kLookAheadPlane = 1024;
 
@@ -69,11 +72,11 @@ bool balanced(Index units, Index threads) {
   return units >= threads && divide_up(units, threads) * threads * 10 <= units * 11;
 }
 
-// The largest slab of at most `limit` channels that gives every thread the same number of slabs.
-Index even_slab(Index channels, Index limit, Index threads, Index granule) {
+// The fewest slabs of at most `limit` channels of which every thread gets as many.
+Index even_slabs(Index channels, Index limit, Index threads, Index granule) {
   const Index units = divide_up(channels, granule);
   const Index rounds = divide_up(units, std::max<Index>(limit / granule, 1) * threads);
-  return divide_up(units, rounds * threads) * granule;
+  return std::min(rounds * threads, units);
 }
 
 }  // namespace
@@ -98,13 +101,19 @@ Index rows_of_tile(const Problem& problem, Index fold) {
   return round_up(std::max(kRowsTile, kRowsTileElements / problem.channels), kBlockRows * fold);
 }
 
+// Rows that begin where a line of memory does, and of which a few are taken at a time.
+Index row_granule(const Problem& problem, Index fold) {
+  constexpr Index kFewRows = 4;
+  return std::max(kFewRows * fold, kLanes / std::gcd(problem.channels, kLanes));
+}
+
 void tile_rows(Tiling& tiling, const Problem& problem) {
   tiling.fold = fold_of(problem);
   const Index rows = problem.batch * problem.spatial;
   // As long as each other, and an even number: a short last one would leave a thread waiting.
   const Index fewest = divide_up(rows, rows_of_tile(problem, tiling.fold));
   const Index tiles = fewest <= 1 ? 1 : round_up(fewest, 2);
-  tiling.rows_per_tile = round_up(std::max<Index>(divide_up(rows, tiles), 1), kBlockRows * tiling.fold);
+  tiling.rows_per_tile = round_up(std::max<Index>(divide_up(rows, tiles), 1), row_granule(problem, tiling.fold));
   tiling.tiles = divide_up(rows, tiling.rows_per_tile);
 }
 
@@ -145,7 +154,7 @@ Tiling make_fused_tiling(const Problem& problem) {
   } else {
     // Of nc, channels may lie apart, and are then rows by themselves.
     if (problem.layout != Layout::ncx) tiling.fold = fold_of(problem);
-    tile_planes(tiling, problem, rows_of_tile(problem, tiling.fold), kBlockRows * tiling.fold);
+    tile_planes(tiling, problem, rows_of_tile(problem, tiling.fold), row_granule(problem, tiling.fold));
   }
   if (problem.weights) {
     tiling.planes_per_tile = 1;
@@ -244,13 +253,19 @@ void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tili
   // A slab that one thread has to itself needs no waiting for others; one that all share is smaller for each.
   if (balanced(divide_up(problem.channels, slab.least), threads) && std::max(in_private, in_shared) >= slab.least) {
     const Index most = std::max(kMaxGroup * block, kSmallSlab / slab.read_bytes);
-    const Index fitting = std::max(std::min(in_private, most), std::min(in_shared, slab.most));
-    schedule.slab_channels = even_slab(problem.channels, fitting, threads, slab.granule);
+    Index fitting = std::max(std::min(in_private, most), std::min(in_shared, slab.most));
+    if (schedule.overlapped) {
+      fitting = std::max(std::min(fitting, problem.channels / (threads * kOverlappedRounds)), slab.least);
+    }
+    schedule.slabs = even_slabs(problem.channels, fitting, threads, slab.granule);
     schedule.private_slabs = true;
   } else {
     const Index fitting = std::min(in_private * threads, kMaxGroup * block);
-    schedule.slab_channels = std::min(problem.channels, std::max(fitting / slab.granule * slab.granule, slab.least));
+    schedule.slabs = divide_up(problem.channels, std::max(fitting / slab.granule * slab.granule, slab.least));
   }
+  schedule.slab_granule = slab.granule;
+  schedule.slab_channels =
+      std::min(problem.channels, divide_up(divide_up(problem.channels, slab.granule), schedule.slabs) * slab.granule);
 }
 
 // So many that threads which are late or slow leave little to wait for.
@@ -315,6 +330,8 @@ Schedule make_schedule(const Problem& problem, const Tiling& tiling, const Cache
 
   Schedule schedule{};
   schedule.threads = static_cast<int>(threads);
+  schedule.slabs = 1;
+  schedule.slab_granule = problem.channels;
   schedule.slab_channels = problem.channels;
   schedule.private_slabs = threads == 1;
   if (slabs) choose_slabs(schedule, problem, tiling, caches, traffic);

@@ -44,7 +44,11 @@ Tiling make_fused_tiling(const Problem& problem);
 // Which channels are worked on together, by how many threads.
 struct Schedule {
   int threads;
-  // Channels whose data stays in the cache between a first pass over it and a second. All of them where nothing fits.
+  // Channels are in so many slabs, in whole granules as even as those allow: channels whose data stays in the cache
+  // between a first pass over it and a second. One where nothing fits.
+  Index slabs;
+  Index slab_granule;
+  // Channels of the largest.
   Index slab_channels;
   // Each slab belongs to one thread, which does all of it; else all threads share each slab.
   bool private_slabs;

@@ -8,9 +8,9 @@ namespace xbn::internal {
 Part part(Index count, Index index, Index of, Index granule) {
   if (of == 1) return {0, count};
   const Index granules = (count + granule - 1) / granule;
-  const Index first = std::min(count, granules * index / of * granule);
-  const Index last = std::min(count, granules * (index + 1) / of * granule);
-  return {first, last - first};
+  const auto begin = [&](Index i) { return std::min(count, (granules * i + of - 1) / of * granule); };
+  const Index first = begin(index);
+  return {first, begin(index + 1) - first};
 }
 
 PlanesTile planes_tile(const Problem& problem, const Tiling& tiling, const Piece& piece) {

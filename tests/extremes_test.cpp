@@ -197,16 +197,22 @@ TEST_P(ExtremesTest, GradientsOfAnyMagnitude) {
   for_each_layout(few_shapes(), [](Layout layout, const Shape& shape) {
     const BatchNorm object(problem_of(layout, shape));
     BackwardInputs inputs;
-    inputs.x = generate(Data::normal, shape);
     inputs.gamma = random_parameters(shape.channels).gamma;
-    const ChannelStatistics batch = batch_statistics(shape, widened(inputs.x));
-    inputs.mean.assign(batch.mean.begin(), batch.mean.end());
-    inputs.variance.assign(batch.variance.begin(), batch.variance.end());
-    const Values dy = correlated_gradients(shape, inputs.x);
-    for (const float magnitude : {1e-25f, 1e30f}) {
-      SCOPED_TRACE(magnitude);
+    const Values x = generate(Data::normal, shape);
+    const Values dy = correlated_gradients(shape, x);
+    struct Exponents {
+      int x;
+      int dy;
+    };
+    for (const auto& [of_x, of_dy] : {Exponents{0, -83}, {0, 99}, {40, -60}, {60, 0}, {60, -50}, {-30, 60}}) {
+      SCOPED_TRACE(testing::Message() << "x * 2^" << of_x << ", dy * 2^" << of_dy);
+      inputs.x = x;
       inputs.dy = dy;
-      for (float& value : inputs.dy) value *= magnitude;
+      for (float& value : inputs.x) value = std::ldexp(value, of_x);
+      for (float& value : inputs.dy) value = std::ldexp(value, of_dy);
+      const ChannelStatistics batch = batch_statistics(shape, widened(inputs.x));
+      inputs.mean.assign(batch.mean.begin(), batch.mean.end());
+      inputs.variance.assign(batch.variance.begin(), batch.variance.end());
       const ExpectedGradients expected = gradients(shape, Statistics::batch, widened(inputs.x), widened(inputs.dy),
                                                    inputs.gamma, {batch.mean, widened(inputs.variance)}, {});
       const Gradients actual = differentiate(object, inputs);

@@ -146,8 +146,9 @@ TEST_P(FusedBackwardTest, SumsBeyondSinglePrecision) {
     int x;
     int dy;
   };
-  constexpr std::array kScales{Exponents{0, 0},    Exponents{60, 70}, Exponents{-60, -100}, Exponents{0, -105},
-                               Exponents{10, -95}, Exponents{-60, 0}, Exponents{0, 118},    Exponents{-50, -55}};
+  constexpr std::array kScales{Exponents{0, 0},    Exponents{60, 70},   Exponents{-60, -100},
+                               Exponents{0, -105}, Exponents{10, -95},  Exponents{-60, 0},
+                               Exponents{0, 118},  Exponents{-50, -55}, Exponents{40, -60}};
   for (const Shape& shape : {Shape{9, 20, 49}, Shape{3, 40, 1030}, Shape{40, 33, 1}, Shape{2, 9, 8200}}) {
     for (const Activation& activation : {Activation{}, Activation::relu(), Activation::leaky_relu()}) {
       const Problem problem = fused_problem(shape, DataType::bf16, DataType::bf16, activation);

@@ -3,7 +3,10 @@
 
 #include "plan.hpp"
 
+#include <algorithm>
 #include <gtest/gtest.h>
+
+#include "loops.hpp"
 
 namespace xbn::internal {
 namespace {
@@ -72,6 +75,70 @@ TEST(PlanTest, ThreadsShareASlabOfWhichTwoFitAllOfThem) {
   EXPECT_TRUE(schedule.looks_ahead);
   EXPECT_FALSE(schedule.private_slabs);
   EXPECT_EQ(schedule.slab_channels, 1);
+}
+
+// Channels of the slabs of thread `thread`, as a team's loop shares them out.
+Index channels_of_thread(const Slabs& slabs, Index thread, Index threads) {
+  const auto begin = [&](Index share) { return (slabs.count() * share + threads - 1) / threads; };
+  Index channels = 0;
+  for (Index slab = begin(thread); slab < begin(thread + 1); ++slab) channels += slabs[slab].count;
+  return channels;
+}
+
+TEST(PlanTest, SlabsAreAllChannelsInOrder) {
+  for (const Index channels : {16, 40, 200, 257, 1000}) {
+    for (const Index batch : {1, 16, 50}) {
+      const Problem problem = problem_of(Layout::nCx8c, batch, channels, 28);
+      const Schedule schedule = schedule_of(problem, kVirtual, kTraining, 3);
+      const Slabs slabs(problem, schedule);
+      Index next = 0;
+      for (Index slab = 0; slab < slabs.count(); ++slab) {
+        EXPECT_EQ(slabs[slab].first, next) << channels << " channels, slab " << slab;
+        EXPECT_GT(slabs[slab].count, 0);
+        EXPECT_LE(slabs[slab].count, schedule.slab_channels);
+        next += slabs[slab].count;
+      }
+      EXPECT_EQ(next, channels);
+    }
+  }
+}
+
+TEST(PlanTest, ThreadsGetAsManyChannelsEach) {
+  for (const Layout layout : {Layout::ncx, Layout::nCx8c, Layout::nCx16c}) {
+    for (const Index channels : {160, 256, 320, 352}) {
+      for (const Index threads : {2, 3, 4}) {
+        const Problem problem = problem_of(layout, 16, channels, 16);
+        const Schedule schedule = schedule_of(problem, kVirtual, kBackward, static_cast<int>(threads));
+        if (!schedule.private_slabs) continue;
+        const Slabs slabs(problem, schedule);
+        Index most = 0;
+        for (Index thread = 0; thread < threads; ++thread) {
+          most = std::max(most, channels_of_thread(slabs, thread, threads));
+        }
+        EXPECT_LT(most, channels / threads + schedule.slab_granule + 1)
+            << name(layout) << ", " << channels << " channels, " << threads << " threads";
+      }
+    }
+  }
+}
+
+// With two each, half of all work would be without anything beside it.
+TEST(PlanTest, OverlappedSlabsAreSeveralForEachThread) {
+  const Problem problem = problem_of(Layout::nCx16c, 2, 256, 28);
+  const Schedule schedule = schedule_of(problem, kVirtual, kBackward);
+  EXPECT_TRUE(schedule.overlapped);
+  EXPECT_GE(schedule.slabs, 8);
+}
+
+TEST(PlanTest, TilesOfRowsAreAsLongAsEachOtherAndBeginWithLines) {
+  for (const Index channels : {256, 200, 322, 257}) {
+    const Problem problem = problem_of(Layout::nxc, 2, channels, 28);
+    const Tiling tiling = make_tiling(problem);
+    EXPECT_EQ(tiling.rows_per_tile * channels % 16, 0) << channels << " channels";
+    const Index short_of = tiling.rows_per_tile * tiling.tiles - problem.batch * problem.spatial;
+    EXPECT_LT(short_of, 16 * tiling.tiles) << channels << " channels";
+  }
+  EXPECT_EQ(make_tiling(problem_of(Layout::nxc, 2, 256, 28)).rows_per_tile, 196);
 }
 
 TEST(PlanTest, OneThreadGoesOverSmallTensors) {

@@ -243,7 +243,7 @@ struct GradientSumsArgs {
   Scratch scratch{};
 };
 
-/// From merged sums to dgamma, dbeta and the coefficients of dx = a * dy + b * (x - mean) + c. Any output may be null,
+/// From merged sums to dgamma, dbeta and the coefficients of dx = a * (dy + b * (x - mean) + c). Any output may be null,
 /// save that a, b and c come together. A count of 0 makes every output 0.
 struct FinaliseGradientArgs {
   Statistics statistics = Statistics::batch;
@@ -257,7 +257,7 @@ struct FinaliseGradientArgs {
   float* c = nullptr;
 };
 
-/// dx = a * dy + b * (x - mean) + c; with b null, dx = a * dy, and x, mean and c must be null.
+/// dx = a * (dy + b * (x - mean) + c); with b null, dx = a * dy, and x, mean and c must be null.
 struct GradientApply {
   Input x;
   Input dy;

@@ -130,7 +130,7 @@ struct Blocked {
 
   // Position i of 16 that are spread evenly over the tile.
   static Index pivot_offset(const BlocksSource& x, const BlocksExtent& extent, Index i) {
-    const Index position = (2 * i + 1) * (extent.images * extent.length) / (2 * kLanes);
+    const Index position = sample_place(i, extent.images * extent.length);
     return position / extent.length * x.image_pitch + position % extent.length * x.row_pitch;
   }
 

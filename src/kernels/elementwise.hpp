@@ -29,14 +29,14 @@ struct ApplyFolded {
   }
 };
 
-// dx = a * dy + (b * (x - mean) + c); sources dy, x
+// dx = a * (dy + (b * (x - mean) + c)); sources dy, x
 struct ApplyGradient {
   static constexpr int kSources = 2;
   static constexpr int kCoefficients = 4;
   template <class A>
   static Lanes<A> compute(const Lanes<A>* source, const Lanes<A>* coefficient) {
     const Lanes<A> through_statistics = fma(source[1] - coefficient[0], coefficient[2], coefficient[3]);
-    return fma(source[0], coefficient[1], through_statistics);
+    return (source[0] + through_statistics) * coefficient[1];
   }
 };
 

@@ -45,6 +45,8 @@ class BlockGradientSums {
  private:
   using Vector = Lanes<A>;
 
+  enum class Products { none, small, held };
+
   // Beside a product of this size, what single precision cannot hold of others is nothing.
   static constexpr double kLeastProduct = 0x1p-80;
 
@@ -60,15 +62,16 @@ class BlockGradientSums {
            __builtin_fabs(out_.x[channel]) <= kMost;
   }
 
-  // Of a channel whose products add up to nearly nothing. Either gradients are all 0 or values all the mean, or no
-  // product is wanted, or they cancel.
+  // Of a channel whose products add up to nearly nothing: no product is wanted, or gradients are all 0 (as good as
+  // certain where both sums are), or values are all the mean, or products cancel.
   bool underflow_is_harmless(Index channel) {
-    const bool zeros = out_.dz_x[channel] == 0 && (out_.dz[channel] == 0 || out_.x[channel] == 0);
-    return zeros || !streams_.x.present() || has_product(channel);
+    const bool no_gradients = out_.dz[channel] == 0 && out_.dz_x[channel] == 0;
+    if (no_gradients || !streams_.x.present()) return true;
+    return products_of(channel) != Products::small;
   }
 
   // Whether a channel has one of some size: where they cancel, mostly the first that is looked at.
-  bool has_product(Index channel) {
+  Products products_of(Index channel) {
     const FusedExtent& extent = tile_.extent;
     const bool planes = extent.shape == Shape::planes;
     const Index block = channel / extent.width;
@@ -83,23 +86,23 @@ class BlockGradientSums {
                        : planes          ? Vector::all(values[channel])
                                          : Vector::load_first(values + channel - lane, lanes);
     }
+    double largest = 0;
     for (Index n = 0; n < extent.images; ++n) {
       const Index valid = valid_positions(extent, n);
       for (Index r = 0; r < valid; r += planes ? kLanes : 1) {
         move_to(streams_, n, block, planes ? 0 : r);
-        if (!planes) {
-          if (has_product(first, lanes, coefficient, channel, lane, lane + 1)) return true;
-        } else {
-          const Index count = valid - r < kLanes ? valid - r : kLanes;
-          if (has_product(r, count, coefficient, channel, 0, count)) return true;
-        }
+        const Index count = valid - r < kLanes ? valid - r : kLanes;
+        const double product = planes ? largest_product(r, count, coefficient, channel, 0, count)
+                                      : largest_product(first, lanes, coefficient, channel, lane, lane + 1);
+        if (product >= kLeastProduct) return Products::held;
+        if (product > largest) largest = product;
       }
     }
-    return false;
+    return largest > 0 ? Products::small : Products::none;
   }
 
   // In lanes [from, to) of the vector at i, of which `count` lanes are elements.
-  bool has_product(Index i, Index count, const Vector* coefficient, Index channel, Index from, Index to) const {
+  double largest_product(Index i, Index count, const Vector* coefficient, Index channel, Index from, Index to) const {
     Vector sources[2];
     streams_.template stage<1, true>(i, {count, count}, coefficient, sources);
     alignas(64) float dz[kLanes];
@@ -107,11 +110,12 @@ class BlockGradientSums {
     sources[0].store(dz);
     sources[1].store(x);
     const double center = tile_.center != nullptr ? static_cast<double>(tile_.center[channel]) : 0;
+    double largest = 0;
     for (Index lane = from; lane < to; ++lane) {
-      const double product = static_cast<double>(dz[lane]) * (static_cast<double>(x[lane]) - center);
-      if (__builtin_fabs(product) >= kLeastProduct) return true;
+      const double product = __builtin_fabs(static_cast<double>(dz[lane]) * (static_cast<double>(x[lane]) - center));
+      if (product > largest) largest = product;
     }
-    return false;
+    return largest;
   }
 
   Streams streams_;

@@ -154,9 +154,9 @@ struct FusedKernels {
     return {image, index};
   }
 
-  // Element i of 16 that are spread evenly over a tile.
+  // Element i of 16 that are spread over a tile.
   static Place pivot_place(const FusedExtent& extent, Index count, Index i) {
-    return place_of(extent, (2 * i + 1) * count / (2 * kLanes));
+    return place_of(extent, sample_place(i, count));
   }
 
   // The mean of those elements, as a tree: equal ones give back exactly themselves.

@@ -125,8 +125,8 @@ struct FusedStatistics {
       W slope = wide(0);
       W level = wide(0);
       if (batch) {
-        slope = wide(0) - scale * curvature(variance, deviation, args.placement) * (sum_dz_x / count);
-        level = wide(0) - scale * (sum_dz / count) - slope * lost;
+        slope = wide(0) - curvature(variance, deviation, args.placement) * (sum_dz_x / count);
+        level = wide(0) - sum_dz / count - slope * lost;
       }
       args.b[c] = narrow(slope * unit);
       args.c[c] = narrow(level);

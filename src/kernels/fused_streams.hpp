@@ -389,7 +389,7 @@ struct Backward : GradientStreams<A, Source, Gradient, kLight> {
 #pragma GCC unroll 4
     for (int k = 0; k < kCount; ++k) {
       const Vector through_statistics = fma(value[k] - coefficient[kCenter], coefficient[kB], coefficient[kC]);
-      value[k] = fma(gradient[k], coefficient[kA], through_statistics * weight);
+      value[k] = fma(through_statistics, weight, gradient[k]) * coefficient[kA];
     }
   }
 

@@ -113,7 +113,7 @@ struct FusedGradient {
   const Real* shift;
 };
 
-// dx = a * dz + weight * (b * (x - center) + c), and d_residual = dz. b and c null: 0.
+// dx = a * (dz + weight * (b * (x - center) + c)), and d_residual = dz. b and c null: 0.
 template <class Real>
 struct FusedGradientApply {
   FusedDestination dx;

@@ -102,7 +102,7 @@ struct Interleaved {
   static void find_pivots(const RowsSource& x, const RowsExtent& extent, float* pivot) {
     const float* place[kLanes];
     for (Index i = 0; i < kLanes; ++i) {
-      place[i] = row(x, extent.first + (2 * i + 1) * extent.count / (2 * kLanes));
+      place[i] = row(x, extent.first + sample_place(i, extent.count));
     }
     if (x.channel_pitch == 1) {
       for (const float* from : place) {

@@ -113,7 +113,7 @@ struct Affine {
   const float* shift;
 };
 
-// Per-channel coefficients of dx = a * dy + b * (x - mean) + c, or dx = a * dy where b is null.
+// Per-channel coefficients of dx = a * (dy + b * (x - mean) + c), or dx = a * dy where b is null.
 struct GradientAffine {
   const float* mean;
   const float* a;

@@ -1,11 +1,15 @@
 #pragma once
 
-// What moments are taken about: the mean of 16 elements of a channel that are spread evenly over a tile.
+// What moments are taken about: the mean of 16 elements of a channel that are spread over a tile.
 
 #include "kernels/simd_extras.hpp"
 
 namespace xbn::kernels {
 namespace {
+
+// Element i of those, of `count`: evenly, but not a sixteenth of them apart, which rows as long as a power of two would
+// have in one set of a cache.
+inline Index sample_place(Index i, Index count) { return 15 * (i + 1) * count / (kLanes * kLanes); }
 
 // Lane by lane, as a tree: 16 equal samples give back exactly themselves.
 template <class A, class Real>

@@ -170,7 +170,7 @@ struct Planar {
 
   // Of the first channel, element i of 16 that are spread evenly over the tile.
   static const float* pivot_sample(const PlanarSource& x, const PlanarExtent& extent, Index i) {
-    const Index element = (2 * i + 1) * (extent.planes * extent.length) / (2 * kLanes);
+    const Index element = sample_place(i, extent.planes * extent.length);
     return plane(x, element / extent.length, 0) + element % extent.length;
   }
 

@@ -132,7 +132,7 @@ inline void finalise_given(Index channels, const GivenFinalise& args) {
 }
 
 // With s the deviation that x - mean is divided by (1 / s = reciprocal_deviation) and d = x - mean:
-//   dgamma = sum(dy d) / s,  dx = gamma / s (dy - mean(dy) - d mean(dy d) k),
+//   dgamma = sum(dy d) / s,  dx = gamma / s (dy - mean(dy) - d mean(dy d) k) = a (dy + b d + c),
 // where k = (d s / d variance) 2 / s is 1 / s^2 with epsilon inside the root and 1 / (sigma s) outside it. The sums are
 // about the rounded mean; x holds what rounding lost, so that d = (x - rounded) - mean(x - rounded).
 template <class A>
@@ -162,8 +162,8 @@ template <class A>
         const D sigma = sqrt(variance);
         curvature = select(not_less_equal(sigma, zero), deviation / sigma, zero);
       }
-      slope = zero - scale * curvature * (sum_dy_x * one_of_count);
-      level = zero - scale * (sum_dy * one_of_count) - slope * lost;
+      slope = zero - curvature * (sum_dy_x * one_of_count);
+      level = zero - sum_dy * one_of_count - slope * lost;
     }
     store<A>(slope, args.b, first, n);
     store<A>(level, args.c, first, n);

@@ -74,7 +74,7 @@ template <class A>
 inline Lanes<A> pivots_of_turned(const TurnedPlanes& x, Index count) {
   Lanes<A> sample[kLanes];
   for (Index i = 0; i < kLanes; ++i) {
-    sample[i] = Lanes<A>::load(x.rows + (2 * i + 1) * count / (2 * kLanes) * kLanes);
+    sample[i] = Lanes<A>::load(x.rows + sample_place(i, count) * kLanes);
   }
   return mean_of_samples<A, float>(sample);
 }
