@@ -157,7 +157,7 @@ class FusedPasses {
   template <class Apply>
   void for_each_piece(ChannelRange slab, bool backwards, const Apply& apply) const {
     const Groups groups(slab, schedule_.apply_group_channels);
-    const Pieces pieces = this->pieces();
+    const Pieces pieces = pieces_of(groups);
     const Units units{groups.count(), pieces.count(), of_.tiling.family == Family::interleaved};
     in_parallel(units.count(), [&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
@@ -181,33 +181,33 @@ class FusedPasses {
   }
 
  private:
-  // The pieces of `rounds` times `tiles_a_round` tiles: parts of a tile, or `tiles` together, or what is left of them
-  // at the end of a round.
+  // The pieces of `rounds` times `tiles_a_round` tiles: parts of a tile, or some together, in whole granules.
   struct Pieces {
     Index rounds;
     Index tiles_a_round;
-    Index tiles;
+    Cut cut;  // of a round
     Index parts_a_tile;
 
-    Index a_round() const { return (tiles_a_round + tiles - 1) / tiles; }
-    Index count() const { return rounds * a_round() * parts_a_tile; }
+    Index count() const { return rounds * cut.pieces * parts_a_tile; }
     Piece operator[](Index index) const {
       const Index together = index / parts_a_tile;
-      const Index first = together % a_round() * tiles;
-      return {together / a_round() * tiles_a_round + first, index % parts_a_tile, parts_a_tile,
-              std::min(tiles, tiles_a_round - first)};
+      const Part tiles = part(tiles_a_round, together % cut.pieces, cut.pieces, cut.granule);
+      return {together / cut.pieces * tiles_a_round + tiles.first, index % parts_a_tile, parts_a_tile, tiles.count};
     }
   };
 
   // Tiles that are applied together are of whole samples or of one. A sample that has a weight goes alone.
-  Pieces pieces() const {
+  Pieces pieces_of(const Groups& groups) const {
     const Tiling& tiling = of_.tiling;
     const Index tiles = of_.weights != nullptr ? 1 : schedule_.tiles_per_piece;
-    if (tiles >= tiling.segments) {
-      const Index whole = tiles / tiling.segments * tiling.segments;
-      return {1, tiling.tiles, whole, whole == 1 ? schedule_.pieces_per_tile : 1};
+    const Index parts = tiles == 1 ? schedule_.pieces_per_tile : 1;
+    if (tiles < tiling.segments) {
+      const Index rounds = tiling.tiles / tiling.segments;
+      return {rounds, tiling.segments, cut_of(tiling.segments, tiles, groups.count() * rounds, schedule_), parts};
     }
-    return {tiling.tiles / tiling.segments, tiling.segments, tiles, tiles == 1 ? schedule_.pieces_per_tile : 1};
+    Cut cut = cut_of(tiling.tiles / tiling.segments, tiles / tiling.segments, groups.count(), schedule_);
+    cut.granule *= tiling.segments;
+    return {1, tiling.tiles, cut, parts};
   }
 
   static Sums from(const Sums& sums, Index offset) { return {sums.dz + offset, sums.dz_x + offset, sums.x + offset}; }

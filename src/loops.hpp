@@ -56,6 +56,21 @@ struct Units {
   Index part(Index unit) const { return groups_side_by_side ? unit / groups : unit % parts; }
 };
 
+// Into how many pieces the apply pass of a group of channels is cut, and in which granules of what it is cut into.
+struct Cut {
+  Index pieces;
+  Index granule;
+};
+
+// Of at most `most` each. Where threads do not have as many groups each, they get as much of every group.
+inline Cut cut_of(Index count, Index most, Index groups, const Schedule& schedule) {
+  const auto divide_up = [](Index a, Index b) { return (a + b - 1) / b; };
+  const Index sharers = schedule.private_slabs ? 1 : schedule.threads;
+  const Index fewest = divide_up(count, most);
+  if (groups % sharers == 0) return {fewest, most};
+  return {std::min(count, divide_up(fewest, sharers) * sharers), 1};
+}
+
 // Calls work(slabs, first, last, member) for ranges of slabs that threads have to themselves, each of them a team of
 // its own; or for all slabs, with each member of the one team.
 template <class Work>

@@ -117,16 +117,16 @@ class Passes {
   // In the order of memory.
   template <class Apply>
   void for_each_piece(ChannelRange slab, const Apply& apply) const {
-    for_each_range_of_pieces(slab, [&](Index first, Index last, const Units& units) {
-      for (Index unit = first; unit < last; ++unit) apply_unit(slab, units, unit, apply);
+    for_each_range_of_pieces(slab, [&](Index first, Index last, const auto& apply_unit) {
+      for (Index unit = first; unit < last; ++unit) apply_unit(unit, apply);
     });
   }
 
   // Backwards, so that it begins on what the pass before has left in the cache.
   template <class Apply>
   void for_each_piece_backwards(ChannelRange slab, const Apply& apply) const {
-    for_each_range_of_pieces(slab, [&](Index first, Index last, const Units& units) {
-      for (Index unit = last; unit-- > first;) apply_unit(slab, units, unit, apply);
+    for_each_range_of_pieces(slab, [&](Index first, Index last, const auto& apply_unit) {
+      for (Index unit = last; unit-- > first;) apply_unit(unit, apply);
     });
   }
 
@@ -155,17 +155,31 @@ class Passes {
 
   template <class Body>
   void for_each_range_of_pieces(ChannelRange slab, const Body& body) const {
-    const Index pieces = (tiling_.tiles + schedule_.tiles_per_piece - 1) / schedule_.tiles_per_piece;
-    const Units units = units_of(apply_groups_of(slab), pieces * schedule_.pieces_per_tile);
-    in_parallel(units.count(), [&](Index first, Index last) { body(first, last, units); });
+    const Groups groups = apply_groups_of(slab);
+    const Pieces pieces = pieces_of(groups);
+    const Units units = units_of(groups, pieces.cut.pieces * schedule_.pieces_per_tile);
+    in_parallel(units.count(), [&](Index first, Index last) {
+      body(first, last,
+           [&](Index unit, const auto& apply) { apply(groups[units.group(unit)], piece(pieces, units.part(unit))); });
+    });
   }
 
-  template <class Apply>
-  void apply_unit(ChannelRange slab, const Units& units, Index unit, const Apply& apply) const {
-    const Index part = units.part(unit);
-    const Index tiles = schedule_.tiles_per_piece;
+  // Of samples, where several tiles are applied together; else of tiles.
+  struct Pieces {
+    Cut cut;
+    Index tiles;  // of what is cut
+  };
+
+  Pieces pieces_of(const Groups& groups) const {
+    const Index most = schedule_.tiles_per_piece;
+    const Index tiles = most > 1 && tiling_.segments > 1 ? tiling_.segments : 1;
+    return {cut_of(tiling_.tiles / tiles, most / tiles, groups.count(), schedule_), tiles};
+  }
+
+  Piece piece(const Pieces& pieces, Index index) const {
     const Index of = schedule_.pieces_per_tile;
-    apply(apply_groups_of(slab)[units.group(unit)], Piece{part / of * tiles, part % of, of, tiles});
+    const Part tiles = part(tiling_.tiles, index / of, pieces.cut.pieces, pieces.cut.granule * pieces.tiles);
+    return {tiles.first, index % of, of, tiles.count};
   }
 
   template <class Body>

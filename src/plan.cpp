@@ -97,23 +97,23 @@ Index fold_of(const Problem& problem) {
   return problem.batch * problem.spatial < fold ? 1 : fold;
 }
 
+// Rows that begin where a line of memory does.
+Index row_granule(const Problem& problem, Index fold) {
+  return std::max(fold, kLanes / std::gcd(problem.channels, kLanes));
+}
+
 Index rows_of_tile(const Problem& problem, Index fold) {
   return round_up(std::max(kRowsTile, kRowsTileElements / problem.channels), kBlockRows * fold);
 }
 
-// Rows that begin where a line of memory does, and of which a few are taken at a time.
-Index row_granule(const Problem& problem, Index fold) {
-  constexpr Index kFewRows = 4;
-  return std::max(kFewRows * fold, kLanes / std::gcd(problem.channels, kLanes));
-}
-
 void tile_rows(Tiling& tiling, const Problem& problem) {
   tiling.fold = fold_of(problem);
+  tiling.row_granule = row_granule(problem, tiling.fold);
   const Index rows = problem.batch * problem.spatial;
   // As long as each other, and an even number: a short last one would leave a thread waiting.
   const Index fewest = divide_up(rows, rows_of_tile(problem, tiling.fold));
   const Index tiles = fewest <= 1 ? 1 : round_up(fewest, 2);
-  tiling.rows_per_tile = round_up(std::max<Index>(divide_up(rows, tiles), 1), row_granule(problem, tiling.fold));
+  tiling.rows_per_tile = round_up(std::max<Index>(divide_up(rows, tiles), 1), tiling.row_granule);
   tiling.tiles = divide_up(rows, tiling.rows_per_tile);
 }
 
@@ -154,7 +154,8 @@ Tiling make_fused_tiling(const Problem& problem) {
   } else {
     // Of nc, channels may lie apart, and are then rows by themselves.
     if (problem.layout != Layout::ncx) tiling.fold = fold_of(problem);
-    tile_planes(tiling, problem, rows_of_tile(problem, tiling.fold), row_granule(problem, tiling.fold));
+    tiling.row_granule = row_granule(problem, tiling.fold);
+    tile_planes(tiling, problem, rows_of_tile(problem, tiling.fold), tiling.row_granule);
   }
   if (problem.weights) {
     tiling.planes_per_tile = 1;

@@ -28,6 +28,7 @@ struct Tiling {
   // Interleaved: a tile is rows_per_tile rows, folded.
   Index rows_per_tile;
   Index fold;
+  Index row_granule;  // rows are cut where so many end
 
   Index tiles;
   Index tiles_per_chunk;
@@ -60,7 +61,7 @@ struct Schedule {
   Index group_channels;
   Index apply_group_channels;
   // Pieces into which each tile is cut in the apply pass, so that all threads have some; or, where there are rows
-  // enough, tiles that make one piece, so that streams through memory are long.
+  // enough, tiles that make one piece at most, so that streams through memory are long.
   Index pieces_per_tile;
   Index tiles_per_piece;
 };

@@ -61,7 +61,7 @@ Reach Walk::reach(Index tensors) const {
 RowsExtent Walk::rows_extent(ChannelRange group, const Piece& piece, Reach reach) const {
   const Index first = piece.tile * tiling_.rows_per_tile;
   const Index rows = std::min(piece.tiles * tiling_.rows_per_tile, problem_.batch * problem_.spatial - first);
-  const Part some = part(rows, piece.index, piece.of, tiling_.fold);
+  const Part some = part(rows, piece.index, piece.of, tiling_.row_granule);
   return {first + some.first,
           some.count,
           group.count,

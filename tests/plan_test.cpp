@@ -141,6 +141,20 @@ TEST(PlanTest, TilesOfRowsAreAsLongAsEachOtherAndBeginWithLines) {
   EXPECT_EQ(make_tiling(problem_of(Layout::nxc, 2, 256, 28)).rows_per_tile, 196);
 }
 
+TEST(PlanTest, PiecesOfRowsGiveEachThreadAsMuch) {
+  for (const Index batch : {2, 37, 50, 64}) {
+    for (const Index channels : {64, 128, 512}) {
+      const Problem problem = problem_of(Layout::nxc, batch, channels, 28);
+      const Tiling tiling = make_tiling(problem);
+      const Schedule schedule = schedule_of(problem, kVirtual, kTraining);
+      const Cut cut = cut_of(tiling.tiles, schedule.tiles_per_piece, 1, schedule);
+      EXPECT_LE(tiling.tiles, cut.pieces * schedule.tiles_per_piece);
+      EXPECT_EQ(part(tiling.tiles, cut.pieces / 2, cut.pieces, cut.granule).first, (tiling.tiles + 1) / 2)
+          << batch << " x " << channels;
+    }
+  }
+}
+
 TEST(PlanTest, OneThreadGoesOverSmallTensors) {
   EXPECT_EQ(schedule_of(problem_of(Layout::ncx, 1, 64, 7), kDesktop, kTraining, 8).threads, 1);
   EXPECT_EQ(schedule_of(problem_of(Layout::ncx, 50, 64, 56), kDesktop, kTraining, 8).threads, 8);

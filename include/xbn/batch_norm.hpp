@@ -243,8 +243,8 @@ struct GradientSumsArgs {
   Scratch scratch{};
 };
 
-/// From merged sums to dgamma, dbeta and the coefficients of dx = a * (dy + b * (x - mean) + c). Any output may be null,
-/// save that a, b and c come together. A count of 0 makes every output 0.
+/// From merged sums to dgamma, dbeta and the coefficients of dx = a * (dy + b * (x - mean) + c). Any output may be
+/// null, save that a, b and c come together. A count of 0 makes every output 0.
 struct FinaliseGradientArgs {
   Statistics statistics = Statistics::batch;
   const GradientSums* sums = nullptr;

@@ -28,6 +28,8 @@ class FusedAccumulation {
   using Vector = Pack<A, Real, kLanes>;
   static constexpr int kSources = Reduction::kSources;
   static constexpr int kSums = Reduction::kSums;
+  // Whether each sum is two numbers, the second what the first has lost.
+  static constexpr bool kInPairs = std::is_same_v<Real, double>;
 
   // `center` null: 0. Each array of `sums` has a place for each channel, up to a multiple of 16 and of the rows' lanes.
   FusedAccumulation(const Streams& streams, const FusedExtent& extent, const Real* center, double* const (&sums)[kSums],
@@ -83,9 +85,7 @@ class FusedAccumulation {
     } else {
       add_staged_blocks(blocks);
     }
-    for (int i = 0; i < kSums; ++i) {
-      for (Index b = 0; b < extent_.blocks; ++b) gather(lanes[i] + b * kLanes, b, out_[i] + first_channel(extent_, b));
-    }
+    for (Index b = 0; b < extent_.blocks; ++b) gather(blocks.sums(b), b);
   }
 
   // The lanes of each block.
@@ -140,13 +140,37 @@ class FusedAccumulation {
   }
 
   // From a block's lanes to its channels.
-  void gather(const double* lanes, Index block, double* sums) const {
-    if (extent_.shape == Shape::planes) {
-      sums[0] = sum_of_positions<A>(lanes, kLanes);
-      return;
+  void gather(const Sums<kSums>& lanes, Index block) const {
+    const Index first = first_channel(extent_, block);
+    if (extent_.shape == Shape::planes && !kInPairs) {
+      for (int s = 0; s < kSums; ++s) out_[s][first] = sum_of_positions<A>(lanes.sum[s], kLanes);
+    } else if (extent_.shape == Shape::planes) {
+      add_up(lanes, kLanes, 1, first);
+    } else {
+      for (Index c = 0; c < channels_of(extent_, block); ++c) {
+        add_up(shifted(lanes, c), extent_.width < kLanes ? 2 : 1, extent_.width, first + c);
+      }
     }
-    for (Index c = 0; c < channels_of(extent_, block); ++c) {
-      sums[c] = extent_.width < kLanes ? lanes[c] + lanes[c + extent_.width] : lanes[c];
+  }
+
+  static Sums<kSums> shifted(Sums<kSums> sums, Index lanes) {
+    for (double*& sum : sums.sum) sum += lanes;
+    return sums;
+  }
+
+  // Those of `count` lanes, `apart` from each other, to the sums of a channel.
+  void add_up(const Sums<kSums>& lanes, Index count, Index apart, Index channel) const {
+    for (int s = 0; s < kSums; ++s) out_[s][channel] = lanes.sum[s][0];
+    for (Index i = 1; i < count; ++i) {
+      for (int s = 0; s < kSums; s += kInPairs ? 2 : 1) {
+        if constexpr (kInPairs) {
+          const SumAndError<double> high = two_sum(out_[s][channel], lanes.sum[s][i * apart]);
+          out_[s][channel] = high.sum;
+          out_[s + 1][channel] += high.error + lanes.sum[s + 1][i * apart];
+        } else {
+          out_[s][channel] += lanes.sum[s][i * apart];
+        }
+      }
     }
   }
 
@@ -313,12 +337,7 @@ class FusedAccumulation {
     const Index left = count - whole * fold;
     if (left > 0) add_rows_of_block(whole, 1, 1, left, centers, all);
     if (fold == 1) return;
-    for (int s = 0; s < kSums; ++s) {
-      for (Index c = 0; c < extent_.channels; ++c) {
-        out_[s][c] = sums[s][c];
-        for (Index p = 1; p < fold; ++p) out_[s][c] += sums[s][c + p * extent_.channels];
-      }
-    }
+    for (Index c = 0; c < extent_.channels; ++c) add_up(shifted(all, c), fold, extent_.channels, c);
   }
 
   // `rows` rows of `fold` positions, from row `first` on and `distance` apart.
