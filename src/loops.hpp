@@ -64,6 +64,7 @@ struct Cut {
 
 // Of at most `most` each. Where threads do not have as many groups each, they get as much of every group.
 inline Cut cut_of(Index count, Index most, Index groups, const Schedule& schedule) {
+  if (count <= 1) return {count, 1};  // a small tensor feels a division
   const auto divide_up = [](Index a, Index b) { return (a + b - 1) / b; };
   const Index sharers = schedule.private_slabs ? 1 : schedule.threads;
   const Index fewest = divide_up(count, most);

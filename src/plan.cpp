@@ -106,13 +106,18 @@ Index rows_of_tile(const Problem& problem, Index fold) {
   return round_up(std::max(kRowsTile, kRowsTileElements / problem.channels), kBlockRows * fold);
 }
 
+// Of so many rows, of at most `most` each. As long as each other, and an even number: a short last one would leave a
+// thread waiting.
+Index tiles_of_rows(Index rows, Index most) {
+  const Index fewest = divide_up(rows, most);
+  return fewest <= 1 ? 1 : round_up(fewest, 2);
+}
+
 void tile_rows(Tiling& tiling, const Problem& problem) {
   tiling.fold = fold_of(problem);
   tiling.row_granule = row_granule(problem, tiling.fold);
   const Index rows = problem.batch * problem.spatial;
-  // As long as each other, and an even number: a short last one would leave a thread waiting.
-  const Index fewest = divide_up(rows, rows_of_tile(problem, tiling.fold));
-  const Index tiles = fewest <= 1 ? 1 : round_up(fewest, 2);
+  const Index tiles = tiles_of_rows(rows, rows_of_tile(problem, tiling.fold));
   tiling.rows_per_tile = round_up(std::max<Index>(divide_up(rows, tiles), 1), tiling.row_granule);
   tiling.tiles = divide_up(rows, tiling.rows_per_tile);
 }
@@ -155,7 +160,9 @@ Tiling make_fused_tiling(const Problem& problem) {
     // Of nc, channels may lie apart, and are then rows by themselves.
     if (problem.layout != Layout::ncx) tiling.fold = fold_of(problem);
     tiling.row_granule = row_granule(problem, tiling.fold);
-    tile_planes(tiling, problem, rows_of_tile(problem, tiling.fold), tiling.row_granule);
+    const Index most = rows_of_tile(problem, tiling.fold);
+    const Index segments = tiles_of_rows(problem.spatial, most);
+    tile_planes(tiling, problem, segments > 1 ? divide_up(problem.spatial, segments) : most, tiling.row_granule);
   }
   if (problem.weights) {
     tiling.planes_per_tile = 1;
@@ -264,9 +271,9 @@ void choose_slabs(Schedule& schedule, const Problem& problem, const Tiling& tili
     const Index fitting = std::min(in_private * threads, kMaxGroup * block);
     schedule.slabs = divide_up(problem.channels, std::max(fitting / slab.granule * slab.granule, slab.least));
   }
+  if (schedule.slabs == 1) return;
   schedule.slab_granule = slab.granule;
-  schedule.slab_channels =
-      std::min(problem.channels, divide_up(divide_up(problem.channels, slab.granule), schedule.slabs) * slab.granule);
+  schedule.slab_channels = divide_up(divide_up(problem.channels, slab.granule), schedule.slabs) * slab.granule;
 }
 
 // So many that threads which are late or slow leave little to wait for.

@@ -84,8 +84,8 @@ class Member {
     for (Index i = 0; i < shares; ++i) {
       const Index share = number_ + i < shares ? number_ + i : number_ + i - shares;
       if (!team_->claim(loop, share)) continue;
-      const Index first = begin_of(share, count);
-      const Index last = begin_of(share + 1, count);
+      const Index first = count * share / shares;
+      const Index last = count * (share + 1) / shares;
       if (first < last) body(first, last);
       team_->finish_shares(1);
     }
@@ -102,12 +102,6 @@ class Member {
   }
 
  private:
-  // The first members begin first, and take what does not come out even.
-  Index begin_of(Index share, Index count) const {
-    const Index shares = team_->shares();
-    return (count * share + shares - 1) / shares;
-  }
-
   // The number of the loop that follows, all before it being done.
   Index begin() {
     if (loop_ > 0) team_->wait(loop_ - 1);

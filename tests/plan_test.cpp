@@ -79,7 +79,7 @@ TEST(PlanTest, ThreadsShareASlabOfWhichTwoFitAllOfThem) {
 
 // Channels of the slabs of thread `thread`, as a team's loop shares them out.
 Index channels_of_thread(const Slabs& slabs, Index thread, Index threads) {
-  const auto begin = [&](Index share) { return (slabs.count() * share + threads - 1) / threads; };
+  const auto begin = [&](Index share) { return slabs.count() * share / threads; };
   Index channels = 0;
   for (Index slab = begin(thread); slab < begin(thread + 1); ++slab) channels += slabs[slab].count;
   return channels;
