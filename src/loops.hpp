@@ -29,6 +29,7 @@ class Groups {
   Index size_;
 };
 
+// A problem's slabs, of as many channels as each other as far as whole granules allow.
 class Slabs {
  public:
   Slabs(const Problem& problem, const Schedule& schedule)
