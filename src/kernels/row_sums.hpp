@@ -112,6 +112,7 @@ inline RowOrder order_for(RowOrder wanted) {
 template <class Reduction>
 inline Blocks blocks_of_rows(Index rows, RowOrder wanted, Index at_once = Reduction::kRowsAtOnce) {
   const RowOrder order = order_for<Reduction>(wanted);
+  // By turns an odd number: rows that lie a power of two apart contend for one set of the caches.
   const Index fewest = (rows + at_once - 1) / at_once;
   const Index count = order == RowOrder::consecutive || fewest == 0 ? fewest : fewest | 1;
   return count == 0 ? Blocks{0, 0, 0, order} : Blocks{count, rows / count, rows % count, order};
