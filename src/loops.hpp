@@ -14,7 +14,7 @@ namespace xbn::internal {
 class Groups {
  public:
   Groups(ChannelRange channels, Index size) : channels_(channels), size_(size) {}
-  Index count() const { return (channels_.count + size_ - 1) / size_; }
+  Index count() const { return divide_up(channels_.count, size_); }
   ChannelRange operator[](Index index) const {
     const Index first = index * size_;
     return {channels_.first + first, std::min(size_, channels_.count - first)};
@@ -66,7 +66,6 @@ struct Cut {
 // Of at most `most` each. Where threads do not have as many groups each, they get as much of every group.
 inline Cut cut_of(Index count, Index most, Index groups, const Schedule& schedule) {
   if (count <= 1) return {count, 1};  // a small tensor feels a division
-  const auto divide_up = [](Index a, Index b) { return (a + b - 1) / b; };
   const Index sharers = schedule.private_slabs ? 1 : schedule.threads;
   const Index fewest = divide_up(count, most);
   if (groups % sharers == 0) return {fewest, most};

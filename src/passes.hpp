@@ -156,29 +156,26 @@ class Passes {
   template <class Body>
   void for_each_range_of_pieces(ChannelRange slab, const Body& body) const {
     const Groups groups = apply_groups_of(slab);
-    const Pieces pieces = pieces_of(groups);
-    const Units units = units_of(groups, pieces.cut.pieces * schedule_.pieces_per_tile);
+    const Cut cut = cut_of_tiles(groups);
+    const Units units = units_of(groups, cut.pieces * schedule_.pieces_per_tile);
     in_parallel(units.count(), [&](Index first, Index last) {
       body(first, last,
-           [&](Index unit, const auto& apply) { apply(groups[units.group(unit)], piece(pieces, units.part(unit))); });
+           [&](Index unit, const auto& apply) { apply(groups[units.group(unit)], piece(cut, units.part(unit))); });
     });
   }
 
-  // Of samples, where several tiles are applied together; else of tiles.
-  struct Pieces {
-    Cut cut;
-    Index tiles;  // of what is cut
-  };
-
-  Pieces pieces_of(const Groups& groups) const {
+  // Where several tiles are applied together, samples are cut.
+  Cut cut_of_tiles(const Groups& groups) const {
     const Index most = schedule_.tiles_per_piece;
-    const Index tiles = most > 1 && tiling_.segments > 1 ? tiling_.segments : 1;
-    return {cut_of(tiling_.tiles / tiles, most / tiles, groups.count(), schedule_), tiles};
+    const Index sample = most > 1 && tiling_.segments > 1 ? tiling_.segments : 1;
+    Cut cut = cut_of(tiling_.tiles / sample, most / sample, groups.count(), schedule_);
+    cut.granule *= sample;
+    return cut;
   }
 
-  Piece piece(const Pieces& pieces, Index index) const {
+  Piece piece(const Cut& cut, Index index) const {
     const Index of = schedule_.pieces_per_tile;
-    const Part tiles = part(tiling_.tiles, index / of, pieces.cut.pieces, pieces.cut.granule * pieces.tiles);
+    const Part tiles = part(tiling_.tiles, index / of, cut.pieces, cut.granule);
     return {tiles.first, index % of, of, tiles.count};
   }
 

@@ -35,7 +35,8 @@ constexpr Index kLongRun = 48 * 1024;
 constexpr Index kOverlapPlane = 12 * 1024;
 constexpr Index kOverlapGradientPlane = 24 * 1024;
 
-// Of overlapped slabs a thread has so many: the sums of its first go alone, and the apply pass of its last.
+// Of overlapped slabs a thread has so many, if there are channels enough: the sums of its first go alone, and the apply
+// pass of its last.
 constexpr Index kOverlappedRounds = 4;
 
 // An apply pass fetches the next slab where planes are this long: below, it costs more than it saves.
@@ -61,7 +62,6 @@ constexpr Index kPieceOfImages = 16;
 // Of planes whose sums come first: they are in the cores' own caches, and pieces are to be few images of them.
 constexpr Index kPieceOfSummedImages = 8;
 
-Index divide_up(Index a, Index b) { return (a + b - 1) / b; }
 Index round_up(Index a, Index b) { return divide_up(a, b) * b; }
 
 Index channel_bytes(const Problem& problem, const Traffic& traffic) {
@@ -97,7 +97,7 @@ Index fold_of(const Problem& problem) {
   return problem.batch * problem.spatial < fold ? 1 : fold;
 }
 
-// Rows that begin where a line of memory does.
+// So many rows end where a line of memory does.
 Index row_granule(const Problem& problem, Index fold) {
   return std::max(fold, kLanes / std::gcd(problem.channels, kLanes));
 }

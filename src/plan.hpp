@@ -12,6 +12,8 @@ namespace xbn::internal {
 
 using kernels::Index;
 
+inline Index divide_up(Index a, Index b) { return (a + b - 1) / b; }
+
 enum class Family { planar, interleaved, blocked };
 
 // The statistics tile and how tiles of a channel gather into chunks. Tiles are merged one after the other within a

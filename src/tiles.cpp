@@ -7,8 +7,8 @@ namespace xbn::internal {
 // Divisions take as long as some small tiles do, and most tiles need none.
 Part part(Index count, Index index, Index of, Index granule) {
   if (of == 1) return {0, count};
-  const Index granules = (count + granule - 1) / granule;
-  const auto begin = [&](Index i) { return std::min(count, (granules * i + of - 1) / of * granule); };
+  const Index granules = divide_up(count, granule);
+  const auto begin = [&](Index i) { return std::min(count, divide_up(granules * i, of) * granule); };
   const Index first = begin(index);
   return {first, begin(index + 1) - first};
 }

@@ -45,8 +45,6 @@ class BlockGradientSums {
  private:
   using Vector = Lanes<A>;
 
-  enum class Products { none, small, held };
-
   // Beside a product of this size, what single precision cannot hold of others is nothing.
   static constexpr double kLeastProduct = 0x1p-80;
 
@@ -67,11 +65,12 @@ class BlockGradientSums {
   bool underflow_is_harmless(Index channel) {
     const bool no_gradients = out_.dz[channel] == 0 && out_.dz_x[channel] == 0;
     if (no_gradients || !streams_.x.present()) return true;
-    return products_of(channel) != Products::small;
+    return holds_products(channel);
   }
 
-  // Whether a channel has one of some size: where they cancel, mostly the first that is looked at.
-  Products products_of(Index channel) {
+  // Whether a channel has a product of some size (where they cancel, mostly the first that is looked at) or none at
+  // all.
+  bool holds_products(Index channel) {
     const FusedExtent& extent = tile_.extent;
     const bool planes = extent.shape == Shape::planes;
     const Index block = channel / extent.width;
@@ -94,11 +93,11 @@ class BlockGradientSums {
         const Index count = valid - r < kLanes ? valid - r : kLanes;
         const double product = planes ? largest_product(r, count, coefficient, channel, 0, count)
                                       : largest_product(first, lanes, coefficient, channel, lane, lane + 1);
-        if (product >= kLeastProduct) return Products::held;
+        if (product >= kLeastProduct) return true;
         if (product > largest) largest = product;
       }
     }
-    return largest > 0 ? Products::small : Products::none;
+    return largest == 0;
   }
 
   // In lanes [from, to) of the vector at i, of which `count` lanes are elements.

@@ -366,9 +366,8 @@ class FusedAccumulation {
         source.data[s] = staged[s];
         source.stride[s] = kPitch;
       }
-      Sums<kSums> sums = all;
-      for (double*& sum : sums.sum) sum += c;
-      add_rows<A, Reduction>(source, rows, channels * fold, centers + c, sums, RowOrder::by_turns, Reach::own_cache);
+      add_rows<A, Reduction>(source, rows, channels * fold, centers + c, shifted(all, c), RowOrder::by_turns,
+                             Reach::own_cache);
     }
   }
 
