@@ -30,10 +30,12 @@ constexpr Index kBytesPerThreadOfSlabs = 80 * 1024;
 constexpr Index kLeastRun = 4 * 1024;
 constexpr Index kLongRun = 48 * 1024;
 
-// Planes shorter than these are better applied after the sums of their slab than beside those of the next: in forward,
-// and in backward, where that makes five streams of each plane.
+// Planes shorter than these are better applied after the sums of their slab than beside those of the next. In backward
+// that makes five streams of each plane: only long planes gain by it, but where others use the last cache as well short
+// ones do, if there are several threads and no more to do than to normalise.
 constexpr Index kOverlapPlane = 12 * 1024;
 constexpr Index kOverlapGradientPlane = 24 * 1024;
+constexpr Index kOverlapPlainGradientPlane = 2 * 1024;
 
 // Of overlapped slabs a thread has so many, if there are channels enough: the sums of its first go alone, and the apply
 // pass of its last.
@@ -218,12 +220,16 @@ Index own_bytes(const CacheSizes& caches, Index cores) {
   return static_cast<Index>(caches.private_bytes) * cores * 3 / 4;
 }
 
+bool long_enough_to_overlap(Index plane_bytes, const CacheSizes& caches, const Traffic& traffic, Index threads) {
+  if (!traffic.backward) return plane_bytes >= kOverlapPlane;
+  // With a last cache of its own one thread is faster slab after slab.
+  if (caches.likely_bytes <= caches.shared_bytes) return threads > 1 && plane_bytes >= kOverlapGradientPlane;
+  return plane_bytes >= (traffic.fused || threads == 1 ? kOverlapPlane : kOverlapPlainGradientPlane);
+}
+
 bool overlaps(const Problem& problem, const CacheSizes& caches, const Traffic& traffic, const SlabChannels& slab,
               Index threads) {
-  const bool long_planes = slab.plane_bytes >= (traffic.backward ? kOverlapGradientPlane : kOverlapPlane);
-  // In backward one thread is faster slab after slab.
-  const bool enough_threads = !traffic.backward || threads > 1;
-  if (!traffic.can_overlap || !long_planes || !enough_threads) return false;
+  if (!traffic.can_overlap || !long_enough_to_overlap(slab.plane_bytes, caches, traffic, threads)) return false;
   if (traffic.reads == 1 && !worth_streaming(problem, caches, traffic, threads)) return false;
   const Index two = 2 * slab.least * slab.read_bytes;
   if (own_bytes(caches, threads) >= two) return true;

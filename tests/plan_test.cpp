@@ -19,6 +19,7 @@ constexpr CacheSizes kVirtual{2 * kMebibyte, 4 * kMebibyte, 160 * kMebibyte};
 constexpr Traffic kTraining{1, true, true};
 constexpr Traffic kHalfTraining{1, true, true, 2, false};
 constexpr Traffic kBackward{2, true, true, 4, true, true};
+constexpr Traffic kFusedBackward{2, true, true, 4, true, true, true};
 
 Problem problem_of(Layout layout, Index batch, Index channels, Index side) {
   Problem problem;
@@ -48,6 +49,21 @@ TEST(PlanTest, SlabsOfLongPlanesOverlapBeyondTheCaches) {
   EXPECT_FALSE(schedule_of(problem_of(Layout::ncx, 50, 512, 28), kDesktop, kTraining).overlapped) << "short planes";
 }
 
+TEST(PlanTest, ShortPlanesOfGradientsOverlapWhereOthersUseTheLastCache) {
+  const auto overlapped = [](const CacheSizes& caches, const Traffic& traffic, Index side, int threads) {
+    return schedule_of(problem_of(Layout::ncx, 50, 512, side), caches, traffic, threads).overlapped;
+  };
+  EXPECT_TRUE(overlapped(kVirtual, kBackward, 28, 2));
+  EXPECT_FALSE(overlapped(kVirtual, kBackward, 14, 2)) << "784 bytes";
+  EXPECT_FALSE(overlapped(kVirtual, kBackward, 28, 1)) << "one thread";
+  EXPECT_TRUE(overlapped(kVirtual, kBackward, 56, 1));
+  EXPECT_FALSE(overlapped(kVirtual, kFusedBackward, 28, 2)) << "more to do";
+  EXPECT_TRUE(overlapped(kVirtual, kFusedBackward, 56, 2));
+  EXPECT_FALSE(overlapped(kDesktop, kBackward, 56, 2)) << "a last cache of its own";
+  EXPECT_TRUE(overlapped(kDesktop, kBackward, 112, 2));
+  EXPECT_FALSE(overlapped(kDesktop, kBackward, 112, 1)) << "one thread";
+}
+
 TEST(PlanTest, SlabsDoNotOverlapWhereTheLastCacheLikelyHasAllThatIsRead) {
   const Problem problem = problem_of(Layout::nCx16c, 50, 256, 28);
   EXPECT_FALSE(schedule_of(problem, kVirtual, kBackward).overlapped);
@@ -57,7 +73,7 @@ TEST(PlanTest, SlabsDoNotOverlapWhereTheLastCacheLikelyHasAllThatIsRead) {
 
 TEST(PlanTest, AnApplyPassFetchesTheNextSlabWhereTwoFitACore) {
   const Problem problem = problem_of(Layout::ncx, 50, 512, 28);
-  for (const Traffic& traffic : {kTraining, kBackward}) {
+  for (const Traffic& traffic : {kTraining, kFusedBackward}) {
     const Schedule schedule = schedule_of(problem, kVirtual, traffic);
     EXPECT_TRUE(schedule.looks_ahead);
     EXPECT_TRUE(schedule.private_slabs);
