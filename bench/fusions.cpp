@@ -9,6 +9,7 @@
 #include "self_comparison.hpp"
 #include "separate_calls.hpp"
 #include "worker/entry.hpp"
+#include "worker/limit.hpp"
 #include "worker/measure.hpp"
 
 namespace {
@@ -22,14 +23,17 @@ using bench::ratios;
 using bench::Tag;
 using bench::Times;
 
-/// Bytes an element that a case moves beyond the cache. Where channels are last no slab of them fits, so that what the
-/// sums have read is read again.
-double bytes_of(const Case& test_case) {
+/// Bytes an element that a case moves at least, where it reads `readings` times what it takes sums of.
+double bytes_of(const Case& test_case, double readings) {
   const double width = static_cast<double>(xbn::size_of(test_case.types.source));
   const double mask = test_case.has_mask() ? 1.0 / 8 : 0, added = test_case.flags.add_relu ? width : 0;
-  const double readings = test_case.direction != Direction::fwd_i && test_case.tag == Tag::axb ? 2 : 1;
   if (test_case.backward()) return readings * (2 * width + mask) + width + added;
   return readings * width + added + width + mask;
+}
+
+/// Where channels are last no slab of them fits the cache, and what the sums have read is read again.
+double readings_of(const Case& test_case) {
+  return test_case.direction != Direction::fwd_i && test_case.tag == Tag::axb ? 2 : 1;
 }
 
 std::string title(const bench::Shape& shape) { return shape.name.empty() ? descriptor(shape) : shape.name; }
@@ -42,11 +46,15 @@ void print_ratio(const Times& ratio, double goal, bool at_most) {
 
 void print_header(int width) {
   std::printf(
-      "relu, add: time by the plain one's, scaled by the bytes that both move (goal: at most 1.05); separate: batch "
-      "norm,\nadd and ReLU in a call each by all in one (goal: at least 1.6); bf16, f16: time by that of f32, plain "
-      "(at most 0.6),\nand so with ReLU. ! marks what misses its goal.\n\n");
-  std::printf("%-*s %-6s %-6s %10s %8s %8s %8s %8s %8s %9s %8s\n", width, "problem", "dir", "tag", "plain us", "relu",
-              "add", "separate", "bf16", "f16", "bf16 relu", "f16 relu");
+      "relu, add: time by the plain one's, scaled by the bytes that both move (goal: at most 1.05); limit: so much "
+      "that "
+      "is\nwhere memory streams each one's bytes as fast as it can; separate: batch norm, add and ReLU in a call each "
+      "by "
+      "all in\none (goal: at least 1.6); bf16, f16: time by that of f32, plain (at most 0.6), and so with ReLU. ! "
+      "marks "
+      "what misses\nits goal.\n\n");
+  std::printf("%-*s %-6s %-6s %10s %8s %8s %8s %8s %8s %8s %9s %8s\n", width, "problem", "dir", "tag", "plain us",
+              "relu", "add", "limit", "separate", "bf16", "f16", "bf16 relu", "f16 relu");
 }
 
 void run(const Case& plain, int repetitions, int width) {
@@ -71,20 +79,27 @@ void run(const Case& plain, int repetitions, int width) {
   entries.push_back(entry<bench::XbnContender>(bf16, in(plain, DataType::bf16), "bf16"));
   entries.push_back(entry<bench::XbnContender>(f16, in(relu, DataType::f16), "f16 relu"));
   entries.push_back(entry<bench::XbnContender>(f16, in(plain, DataType::f16), "f16"));
+  // On tensors as the contenders have them; nothing is checked after this.
+  const auto limit_of = [&](const Case& test_case) {
+    return bench::fastest_stream(test_case, f32.prepare(test_case, bench::Data::exact));
+  };
+  const std::unique_ptr<bench::Contender> add_limit = limit_of(add), plain_limit = limit_of(plain);
   std::vector<bench::Contender*> contenders;
   for (const Entry& one : entries) contenders.push_back(one.contender.get());
+  contenders.push_back(add_limit.get());
+  contenders.push_back(plain_limit.get());
   const std::vector<Times> times = bench::measure(contenders, repetitions);
   const Times &of_add = times[0], &of_separate = times[1], &of_relu = times[2], &of_plain = times[3];
 
-  const auto scaled = [&](const Times& of, const Case& test_case) {
-    Times result = ratios(of, of_plain);
-    for (double& ratio : result) ratio *= bytes_of(plain) / bytes_of(test_case);
-    return result;
+  const auto scaled = [&](Times ratio, const Case& test_case, double readings) {
+    for (double& one : ratio) one *= bytes_of(plain, readings) / bytes_of(test_case, readings);
+    return ratio;
   };
   std::printf("%-*s %-6s %-6s %10.1f", width, title(plain.shape).c_str(), std::string(name(plain.direction)).c_str(),
               std::string(name(plain.tag)).c_str(), 1e6 * median(of_plain));
-  print_ratio(scaled(of_relu, relu), most_of_plain, true);
-  print_ratio(scaled(of_add, add), most_of_plain, true);
+  print_ratio(scaled(ratios(of_relu, of_plain), relu, readings_of(plain)), most_of_plain, true);
+  print_ratio(scaled(ratios(of_add, of_plain), add, readings_of(plain)), most_of_plain, true);
+  std::printf(" %7.2f ", median(scaled(ratios(times[8], times[9]), add, 1)));
   print_ratio(ratios(of_separate, of_add), least_of_separate, false);
   print_ratio(ratios(times[5], of_plain), most_of_f32, true);
   print_ratio(ratios(times[7], of_plain), most_of_f32, true);

@@ -4,9 +4,9 @@
 #include <memory>
 #include <vector>
 
+#include "limit.hpp"
 #include "measure.hpp"
 #include "onednn.hpp"
-#include "stream.hpp"
 #include "xbn_contender.hpp"
 
 namespace bench {
@@ -45,25 +45,6 @@ nlohmann::json to_json(const std::vector<Deviation>& all) {
                     {"of_bound", deviation.of_bound}});
   }
   return list;
-}
-
-/// The fastest way to stream the case's bytes.
-std::unique_ptr<StreamContender> fastest_stream(const Case& test_case, const Tensors& tensors) {
-  std::vector<std::unique_ptr<StreamContender>> streams;
-  std::vector<Contender*> contenders;
-  for (const Threads threads : {Threads::all, Threads::one}) {
-    for (const Store store : {Store::ordinary, Store::streaming}) {
-      for (const Places places : {Places::one, Places::four}) {
-        streams.push_back(std::make_unique<StreamContender>(test_case, tensors, store, threads, places));
-        contenders.push_back(streams.back().get());
-      }
-    }
-  }
-  constexpr int repetitions = 2;
-  const std::vector<std::vector<double>> seconds = measure(contenders, repetitions);
-  std::vector<double> least;
-  for (const std::vector<double>& one : seconds) least.push_back(*std::min_element(one.begin(), one.end()));
-  return std::move(streams[static_cast<std::size_t>(std::min_element(least.begin(), least.end()) - least.begin())]);
 }
 
 }  // namespace

@@ -29,4 +29,9 @@ inline constexpr std::int64_t mix_group = 512;
 /// streaming stores or ordinary ones.
 void stream_mix(const Mix& mix, std::int64_t first, std::int64_t count, int places, bool streaming);
 
+/// The same with one instruction set.
+void stream_mix_sse2(const Mix& mix, std::int64_t first, std::int64_t count, int places, bool streaming);
+void stream_mix_avx(const Mix& mix, std::int64_t first, std::int64_t count, int places, bool streaming);
+void stream_mix_avx512(const Mix& mix, std::int64_t first, std::int64_t count, int places, bool streaming);
+
 }  // namespace bench
