@@ -46,12 +46,10 @@ void print_ratio(const Times& ratio, double goal, bool at_most) {
 
 void print_header(int width) {
   std::printf(
-      "relu, add: time by the plain one's, scaled by the bytes that both move (goal: at most 1.05); limit: what add "
-      "has\n"
-      "where memory streams the bytes of each as fast as it can; separate: batch norm, add and ReLU in a call each by\n"
-      "all in one (goal: at least 1.6); bf16, f16: time by that of f32, plain (at most 0.6), and so with ReLU. ! "
-      "marks\n"
-      "what misses its goal.\n\n");
+      "relu, add: time by the plain one's, scaled by the bytes that both move (goal: at most 1.05); limit:\n"
+      "what add has where memory streams the bytes of each as fast as it can; separate: batch norm, add and ReLU\n"
+      "in a call each by all in one (goal: at least 1.6); bf16, f16: time by that of f32, plain (at most 0.6), and\n"
+      "so with ReLU. ! marks what misses its goal.\n\n");
   std::printf("%-*s %-6s %-6s %10s %8s %8s %8s %8s %8s %8s %9s %8s\n", width, "problem", "dir", "tag", "plain us",
               "relu", "add", "limit", "separate", "bf16", "f16", "bf16 relu", "f16 relu");
 }

@@ -188,6 +188,9 @@ Index channels_in_run(const Problem& problem, Index plane, Index bytes) {
   return divide_up(bytes, plane) * channel_block(problem.layout);
 }
 
+// As on a virtual machine.
+bool others_use_last_cache(const CacheSizes& caches) { return caches.likely_bytes > caches.shared_bytes; }
+
 bool likely_in_contended_cache(Index bytes, const CacheSizes& caches) {
   return bytes > static_cast<Index>(caches.shared_bytes) && bytes <= static_cast<Index>(caches.likely_bytes);
 }
@@ -223,7 +226,7 @@ Index own_bytes(const CacheSizes& caches, Index cores) {
 bool long_enough_to_overlap(Index plane_bytes, const CacheSizes& caches, const Traffic& traffic, Index threads) {
   if (!traffic.backward) return plane_bytes >= kOverlapPlane;
   // With a last cache of its own one thread is faster slab after slab.
-  if (caches.likely_bytes <= caches.shared_bytes) return threads > 1 && plane_bytes >= kOverlapGradientPlane;
+  if (!others_use_last_cache(caches)) return threads > 1 && plane_bytes >= kOverlapGradientPlane;
   return plane_bytes >= (traffic.fused || threads == 1 ? kOverlapPlane : kOverlapPlainGradientPlane);
 }
 
@@ -370,7 +373,7 @@ kernels::Reach reach_of(const Problem& problem, const CacheSizes& caches, Index 
 bool worth_streaming(const Problem& problem, const CacheSizes& caches, const Traffic& traffic, Index threads) {
   const Index bytes = channel_bytes(problem, traffic) * problem.channels * (traffic.reads + 1);
   const auto shared = static_cast<Index>(caches.shared_bytes);
-  if (caches.likely_bytes <= caches.shared_bytes) return bytes > shared * 3 / 4;
+  if (!others_use_last_cache(caches)) return bytes > shared * 3 / 4;
   // Where no more than the cores' own caches can be counted on, that is those of the cores that work. Backward reads
   // what it has read again.
   const Index own = std::min(shared, static_cast<Index>(caches.private_bytes) * threads);

@@ -76,7 +76,7 @@ struct Traffic {
   Index element = sizeof(float);
   bool can_overlap = true;  // the apply pass of a slab can go along with the sums of the next
   bool backward = false;
-  bool fused = false;  // more is done with an element than to normalise it
+  bool fused = false;  // in backward: an activation, a residual, a mask or another type goes along
 };
 
 Schedule make_schedule(const Problem& problem, const Tiling& tiling, const CacheSizes& caches, const Traffic& traffic,
